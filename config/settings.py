@@ -1,0 +1,177 @@
+"""Every setting, read once from the environment; a value that cannot be right stops the start.
+
+Names without a comment are Django's own. All written files live under ``DATA_DIR``.
+"""
+
+from pathlib import Path
+
+from environs import Env, validate
+
+from config.secret import secret_key
+
+env = Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+_positive = validate.Range(min=1)
+
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000, validate=validate.Range(min=0, max=65535))
+# Where people and programs reach this site; used in printed addresses and in links inside error bodies.
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://{HOST}:{PORT}").rstrip("/")
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "") or secret_key(DATA_DIR)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "accounts",
+    "credits",
+    "inference",
+    "api",
+    "playground",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database -------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # A write transaction takes its lock at BEGIN, so two writers wait for each other instead of failing.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+    # A file, not memory: the ledger's writer has a connection of its own and must see the same rows.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    # Under ASGI a kept connection per thread exhausts PostgreSQL; the pool bounds them for the whole process.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 20, validate=_positive)}
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", "")
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# --- Identity -------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_HTTPONLY = True
+
+REST_FRAMEWORK = {
+    # A browser session is never accepted on /v1: the Bearer key is the only way in.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "api.errors.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- Pages ----------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+# --- Limits: sizes in bytes, times in seconds -----------------------------------------------------------------------
+
+# The largest request body, HTTP and chunked alike; TGI's own limit is 2,000,000.
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 2_000_000, validate=_positive)
+MAX_MESSAGES = env.int("MAX_MESSAGES", 2_048, validate=_positive)
+# From asking the engine to its first token; a cold prompt on a CPU takes its time.
+FIRST_TOKEN_SECONDS = env.float("FIRST_TOKEN_SECONDS", 60, validate=_positive)
+BETWEEN_TOKENS_SECONDS = env.float("BETWEEN_TOKENS_SECONDS", 30, validate=_positive)
+RUN_SECONDS = env.float("RUN_SECONDS", 600, validate=_positive)
+# Requests that wait for a place at an engine: how many, and for how long.
+QUEUE_LENGTH = env.int("QUEUE_LENGTH", 256, validate=_positive)
+QUEUE_SECONDS = env.float("QUEUE_SECONDS", 30, validate=_positive)
+# Requests in flight for one project.
+PROJECT_CONCURRENCY = env.int("PROJECT_CONCURRENCY", 128, validate=_positive)
+# A request whose cost the balance covers waits this long for other requests' holds to end before it is refused.
+HOLD_WAIT_SECONDS = env.float("HOLD_WAIT_SECONDS", 30, validate=_positive)
+# A hold outlives its run's deadline by this much; then it expires without anyone's help.
+HOLD_GRACE_SECONDS = env.float("HOLD_GRACE_SECONDS", 60, validate=_positive)
+# A reader that falls this far behind, or takes nothing for this long, is cut.
+READER_BYTES = env.int("READER_BYTES", 1_048_576, validate=_positive)
+READER_SECONDS = env.float("READER_SECONDS", 30, validate=_positive)
+# The largest answer that is kept for one run.
+ANSWER_BYTES = env.int("ANSWER_BYTES", 8_388_608, validate=_positive)
+# How long a run that asked to be resumable lives without a subscriber.
+RECONNECT_GRACE_SECONDS = env.float("RECONNECT_GRACE_SECONDS", 10, validate=validate.Range(min=0))
+
+# --- The embedded engine --------------------------------------------------------------------------------------------
+
+EMBEDDED_ENGINE = env.bool("EMBEDDED_ENGINE", True)
+# Parallel answers, and the context of each in tokens.
+EMBEDDED_SLOTS = env.int("EMBEDDED_SLOTS", 4, validate=_positive)
+EMBEDDED_CONTEXT_TOKENS = env.int("EMBEDDED_CONTEXT_TOKENS", 4_096, validate=_positive)
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO").upper()},
+}
+
+env.seal()

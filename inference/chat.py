@@ -1,0 +1,235 @@
+"""The one parser of requests, for the API and the browser alike: bytes in, a typed and frozen ``Chat`` out.
+
+Field names and ranges are OpenAI's (platform reference, "Create chat completion"); below them stand the sampling
+extensions that TGI, vLLM, SGLang and llama.cpp share. A field we do not know is refused by name, never dropped.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.conf import settings
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from inference.errors import InvalidRequest, MalformedBody
+
+
+class ImageUrl(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where an image is: a ``data:`` URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | UnsetType = UNSET
+
+
+class TextPart(Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Text in a message of several parts."""
+
+    text: str
+
+
+class ImagePart(Struct, frozen=True, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    """An image in a message of several parts."""
+
+    image_url: ImageUrl
+
+
+class FunctionCall(Struct, frozen=True, forbid_unknown_fields=True):
+    """A function call that the model made earlier in the conversation."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A tool call that the model made earlier in the conversation."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+    index: int | UnsetType = UNSET
+
+
+class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One turn of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart | ImagePart] | UnsetType | None = UNSET
+    name: str | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType | None = UNSET
+    tool_call_id: str | UnsetType = UNSET
+    # Sent back by clients that echo an answer as a turn of the conversation.
+    refusal: str | UnsetType | None = UNSET
+    reasoning: str | UnsetType | None = UNSET
+    reasoning_content: str | UnsetType | None = UNSET
+    annotations: list[Any] | UnsetType | None = UNSET
+
+
+class Function(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A function that the model may call."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | UnsetType | None = UNSET
+    parameters: dict[str, Any] | UnsetType | None = UNSET
+    strict: bool | UnsetType | None = UNSET
+
+
+class Tool(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool that the model may call."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class ChosenFunction(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name of the function that must be called."""
+
+    name: str
+
+
+class ToolChoice(Struct, frozen=True, forbid_unknown_fields=True):
+    """The tool that must be called."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
+class JsonSchema(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The schema that the answer must follow."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | UnsetType = UNSET
+    schema: dict[str, Any] | UnsetType = UNSET
+    strict: bool | UnsetType | None = UNSET
+
+
+class TextFormat(Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Plain text, the default."""
+
+
+class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object", forbid_unknown_fields=True):
+    """Any JSON object."""
+
+
+class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
+    """JSON that follows a schema."""
+
+    json_schema: JsonSchema
+
+
+class StreamOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool = False
+    include_obfuscation: bool | UnsetType = UNSET
+
+
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Positive = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A request for a chat completion. ``None`` means the same as leaving the field out."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    messages: Annotated[list[Message], Meta(min_length=1)]
+
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    stop: Annotated[str, Meta(min_length=1)] | list[Annotated[str, Meta(min_length=1)]] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
+    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    # Extensions that several engines share.
+    top_k: int | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    cache_salt: str | None = None
+
+    # Fields without an effect on the answer: accepted, because clients send them unasked.
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+    @property
+    def completion_limit(self) -> int | None:
+        """The caller's own bound on generated tokens, under either of its names."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+_decoder = msgspec.json.Decoder(Chat)
+_field = re.compile(r" - at `\$\.?(.*?)`$")
+_named = re.compile(r"(?:unknown|required) field `(.*?)`")
+
+
+def parse(body: bytes) -> Chat:
+    """Read a request body. Raises InvalidRequest, with the path of the offending parameter where there is one."""
+    try:
+        chat = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    if chat.max_tokens and chat.max_completion_tokens:
+        raise InvalidRequest("Give max_tokens or max_completion_tokens, not both.", param="max_completion_tokens")
+    if len(chat.messages) > settings.MAX_MESSAGES:
+        raise InvalidRequest(f"At most {settings.MAX_MESSAGES} messages are accepted.", param="messages")
+    if chat.stream_options is not None and not chat.stream:
+        raise InvalidRequest("stream_options is only allowed when stream is true.", param="stream_options")
+    if chat.top_logprobs and not chat.logprobs:
+        raise InvalidRequest("top_logprobs is only allowed when logprobs is true.", param="top_logprobs")
+    if chat.tool_choice not in (None, "none") and not chat.tools:
+        raise InvalidRequest("tool_choice is only allowed when tools are given.", param="tool_choice")
+    for number, message in enumerate(chat.messages):
+        _check_message(message, f"messages[{number}]")
+    return chat
+
+
+def _check_message(message: Message, path: str) -> None:
+    """Refuse turns that no chat template can render."""
+    speaks = message.content is not UNSET and message.content is not None
+    if message.role == "assistant":
+        if not speaks and not message.tool_calls:
+            raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"{path}.content")
+        return
+    if not speaks:
+        raise InvalidRequest(f"A {message.role} message needs content.", param=f"{path}.content")
+    if message.tool_calls:
+        raise InvalidRequest("Only an assistant message has tool_calls.", param=f"{path}.tool_calls")
+    if message.role == "tool" and not message.tool_call_id:
+        raise InvalidRequest("A tool message needs tool_call_id.", param=f"{path}.tool_call_id")
+
+
+def _invalid(reason: str) -> InvalidRequest:
+    """Turn msgspec's sentence into ours, with the parameter's path apart."""
+    place = _field.search(reason)
+    path = place.group(1) if place else ""
+    named = _named.search(reason)
+    if named:
+        path = f"{path}.{named.group(1)}".lstrip(".")
+        sentence = "Unknown parameter" if "unknown" in reason else "Missing parameter"
+        return InvalidRequest(f"{sentence}: {path}", param=path)
+    sentence = _field.sub("", reason)
+    return InvalidRequest(f"{path}: {sentence}" if path else sentence, param=path or None)

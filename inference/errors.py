@@ -1,0 +1,79 @@
+"""What can go wrong on the way to a model and back: domain nouns, without a status code.
+
+    InferenceError
+    ├── InvalidRequest          the body cannot be understood; names the parameter
+    │   ├── MalformedBody           it is not even JSON
+    │   └── UnsupportedParameter    understood, but this model or engine cannot do it
+    ├── ModelNotFound           unknown, retired, or without a price
+    ├── InferenceDisabled       the team's switch is off
+    ├── ConcurrencyLimited      too many requests in flight for the project
+    └── EngineError             the model's server let us down
+        ├── EngineRefused           it called the request invalid; names the parameter where it did
+        ├── EngineOverloaded        it, or our queue for it, is full
+        ├── EngineUnavailable       no connection, or no healthy endpoint
+        ├── EngineTimeout           too slow to the first token, between tokens, or in all
+        └── EngineFailed            it broke down, or spoke nonsense
+
+``accounts.keys`` and ``credits.ledger`` raise their own; ``api.errors`` translates all of them.
+"""
+
+
+class InferenceError(Exception):
+    """A call that could not be answered; the message is for the caller and holds no internals."""
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+        self.param = param
+
+    @property
+    def message(self) -> str:
+        """The sentence shown to the caller."""
+        return str(self.args[0])
+
+
+class InvalidRequest(InferenceError):
+    """Invalid request parameters."""
+
+
+class MalformedBody(InvalidRequest):
+    """The body is not valid JSON."""
+
+
+class UnsupportedParameter(InvalidRequest):
+    """This model does not support the parameter."""
+
+
+class ModelNotFound(InferenceError):
+    """The model was not found."""
+
+
+class InferenceDisabled(InferenceError):
+    """The inference gateway is not enabled for your organization"""
+
+
+class ConcurrencyLimited(InferenceError):
+    """Concurrency limit reached for requests"""
+
+
+class EngineError(InferenceError):
+    """The server had an error while processing your request"""
+
+
+class EngineRefused(EngineError):
+    """The engine refused the request as invalid."""
+
+
+class EngineOverloaded(EngineError):
+    """The engine is currently overloaded, please try again later"""
+
+
+class EngineUnavailable(EngineError):
+    """The engine is not reachable at present, please try again later"""
+
+
+class EngineTimeout(EngineError):
+    """The engine took too long to answer"""
+
+
+class EngineFailed(EngineError):
+    """The server had an error while processing your request"""

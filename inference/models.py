@@ -1,0 +1,170 @@
+"""Which models can be called, at what price and where; and what became of each call."""
+
+from typing import ClassVar
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Project, User
+
+# One thousand dollars per million tokens. A price above it is taken for a mistake in the unit.
+MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
+
+
+class Model(models.Model):
+    """A language model under its Hub-style id, as callers name it."""
+
+    class Lifecycle(models.TextChoices):
+        """How long callers may count on the model."""
+
+        EXPERIMENTAL = "experimental"
+        AVAILABLE = "available", "generally available"
+        DEPRECATED = "deprecated"
+        RETIRED = "retired"
+
+    id = models.CharField(
+        primary_key=True, max_length=200, validators=[RegexValidator(r"\A[\w.-]+(/[\w.:-]+)*\Z", "Use owner/name.")]
+    )
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    context_tokens = models.PositiveIntegerField(help_text="Prompt and answer together.")
+    modalities = models.JSONField(default=list, help_text='What the model reads, such as ["text", "image"].')
+    features = models.JSONField(default=list, help_text='Such as ["tools", "json_mode", "structured_output"].')
+    parameters_total = models.PositiveBigIntegerField(null=True, blank=True)
+    parameters_active = models.PositiveBigIntegerField(null=True, blank=True)
+    license = models.CharField(max_length=60, blank=True)
+    hub_url = models.URLField(blank=True)
+    released_on = models.DateField(null=True, blank=True)
+    lifecycle = models.CharField(max_length=12, choices=Lifecycle.choices, default=Lifecycle.AVAILABLE)
+    replacement = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    template_tokens = models.PositiveIntegerField(
+        default=256,
+        help_text="Tokens that the chat template adds to an empty prompt; measured when the model is added.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Price(models.Model):
+    """What a model costs from a moment on, in micro-credits per million tokens (0.22 dollars = 220,000).
+
+    A price is never edited: a new version starts later.
+    """
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="prices")
+    starts_at = models.DateTimeField(default=timezone.now)
+    input_microcredits_per_mtok = models.BigIntegerField()
+    output_microcredits_per_mtok = models.BigIntegerField()
+    cached_input_microcredits_per_mtok = models.BigIntegerField()
+
+    class Meta:
+        get_latest_by = "starts_at"
+        constraints = [
+            models.UniqueConstraint(fields=["model", "starts_at"], name="one_price_per_model_and_start"),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{field}__gte": 0, f"{field}__lte": MAX_PRICE_MICROCREDITS_PER_MTOK}),
+                    name=f"price_{field.split('_microcredits')[0]}_is_sane",
+                )
+                for field in (
+                    "input_microcredits_per_mtok",
+                    "output_microcredits_per_mtok",
+                    "cached_input_microcredits_per_mtok",
+                )
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class Endpoint(models.Model):
+    """A server that runs a model."""
+
+    class Kind(models.TextChoices):
+        """Which dialect the server speaks."""
+
+        TGI = "tgi", "HuggingFace TGI"
+        OPENAI = "openai", "OpenAI-compatible"
+        LLAMACPP = "llamacpp", "llama.cpp server"
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="endpoints")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    base_url = models.URLField(help_text="Without /v1, such as http://10.0.0.5:8080.")
+    credential = models.CharField(max_length=500, blank=True, help_text="Sent to the engine as a Bearer token.")
+    upstream_model = models.CharField(
+        max_length=200, blank=True, help_text="The name the engine knows the model by; empty: the model's id."
+    )
+    concurrency = models.PositiveIntegerField(default=64, validators=[MinValueValidator(1)])
+    is_enabled = models.BooleanField(default=True)
+    is_embedded = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(concurrency__gte=1), name="endpoint_concurrency_is_positive"),
+            models.UniqueConstraint(fields=["model", "base_url"], name="one_endpoint_per_model_and_url"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.base_url}"
+
+
+class Run(models.Model):
+    """What became of one call: the seed of its receipt. Written once, together with its charge."""
+
+    class Ending(models.TextChoices):
+        """Why the run ended."""
+
+        STOP = "stop"
+        LENGTH = "length"
+        TOOL_CALLS = "tool_calls"
+        CONTENT_FILTER = "content_filter"
+        DISCONNECTED = "disconnected"
+        STOPPED = "stopped", "stopped by the user"
+        SLOW_READER = "slow_reader"
+        TIMEOUT = "timeout"
+        ENGINE_ERROR = "engine_error"
+        REVOKED = "revoked", "the caller lost access"
+        SHUTDOWN = "shutdown"
+
+    class Counting(models.TextChoices):
+        """Where the token counts come from."""
+
+        ENGINE = "engine", "the engine's own usage"
+        TOKENIZER = "tokenizer", "the engine's tokenizer over the delivered text"
+        ESTIMATE = "estimate", "estimated from the text's length"
+
+    # The common part of x-request-id (req_…) and of the completion's id (chatcmpl-…).
+    id = models.CharField(primary_key=True, max_length=32)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="runs")
+    key = models.CharField(max_length=12, blank=True, help_text="Id of the API key; empty for the browser.")
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="runs")
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="runs")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="runs")
+    started_at = models.DateTimeField()
+    first_token_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    ending = models.CharField(max_length=16, choices=Ending.choices)
+    error = models.CharField(max_length=60, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    generated_tokens = models.PositiveIntegerField(default=0)
+    delivered_tokens = models.PositiveIntegerField(default=0)
+    counting = models.CharField(max_length=10, choices=Counting.choices, default=Counting.ENGINE)
+    held_nano = models.BigIntegerField(default=0)
+    cost_nano = models.BigIntegerField(default=0)
+    streamed = models.BooleanField(default=False)
+
+    ENGINE_ENDINGS: ClassVar = (Ending.STOP, Ending.LENGTH, Ending.TOOL_CALLS, Ending.CONTENT_FILTER)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-started_at"], name="runs_by_project_and_start")]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.ending})"

@@ -1,0 +1,57 @@
+"""A real PostgreSQL of the tests' own: a fresh cluster in a temporary folder, on a free loopback port."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _binary(name: str) -> str:
+    """Find one of PostgreSQL's programs where Debian keeps them, else on the PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = str(installed[-1]) if installed else shutil.which(name)
+    if not found:
+        raise RuntimeError("PostgreSQL is not installed: install the Debian package `postgresql`")
+    return found
+
+
+class PostgreSQL:
+    """One running cluster; ``url`` connects to it as its superuser."""
+
+    def __init__(self) -> None:
+        """Create and start the cluster; it refuses to run as root, so root starts it as the user ``postgres``."""
+        self._folder = Path(tempfile.mkdtemp(prefix="parley-postgresql-"))
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user, self._user)
+        port = free_port()
+        self.url = f"postgres://parley@127.0.0.1:{port}/postgres"
+        data = str(self._folder / "data")
+        self._run("initdb", "--pgdata", data, "--username", "parley", "--auth", "trust", "--no-sync")
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={self._folder} -c fsync=off"
+        self._run("pg_ctl", "--pgdata", data, "--log", str(self._folder / "log"), "--wait", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop the cluster and remove its folder."""
+        self._run("pg_ctl", "--pgdata", str(self._folder / "data"), "--mode", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        subprocess.run(
+            [_binary(name), *arguments],
+            check=True,
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
