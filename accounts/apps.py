@@ -3,3 +3,20 @@ from django.apps import AppConfig
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+
+    def ready(self) -> None:
+        """Name what decides who may call: everything that a cached ``Caller`` was made from."""
+        from accounts import changes
+        from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
+
+        key_fields = ["id", "digest", "issuer", "team", "project", "expires_at", "revoked_at"]
+        changes.register(
+            TOPIC,
+            {
+                ApiKey: key_fields,  # not last_used_at, which changes all the time
+                Membership: None,
+                Project: None,
+                Team: None,
+                User: ["is_active", "is_superuser"],
+            },
+        )

@@ -9,6 +9,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import changes
+
+# What ``accounts.changes`` calls a change of who may call.
+TOPIC = "accounts"
+
 # The project that a key without ``OpenAI-Project`` falls back to; made together with its team.
 DEFAULT_PROJECT = "inference"
 
@@ -85,6 +90,12 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def role_of(self, user: User) -> str | None:
+        """Return a member's role; None for a stranger. An operator counts as an owner of every team."""
+        if user.is_superuser:
+            return Membership.Role.OWNER
+        return self.memberships.filter(user=user).values_list("role", flat=True).first()
 
 
 class Membership(models.Model):
@@ -177,3 +188,14 @@ class ApiKey(models.Model):
         """End this key's power; doing it twice keeps the first time."""
         ApiKey.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
         self.refresh_from_db(fields=["revoked_at"])
+        changes.touch(TOPIC)
+
+
+class Change(models.Model):
+    """How often the rows behind a topic were changed; triggers count, on SQLite only (see ``accounts.changes``)."""
+
+    topic = models.CharField(primary_key=True, max_length=64)
+    version = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.topic} at {self.version}"
