@@ -1,0 +1,53 @@
+"""Checks that an account is explained by its entries and its holds."""
+
+from collections.abc import Iterator
+
+from django.db import transaction
+from django.db.models import Sum
+
+from credits.hashing import EntryRecord, chain_problems
+from credits.models import Account, Entry, Hold
+
+CHUNK_ROWS = 2_000
+
+
+def check(account_id: int) -> list[str]:
+    """Name everything about the account that does not add up; nothing, if all is well.
+
+    The sums are read under the account's lock, so no group is seen half done; the chain is read after it, up to the
+    head that was seen, because entries do not change.
+    """
+    with transaction.atomic():
+        account = Account.objects.select_for_update().get(pk=account_id)
+        problems = [*_balance_problems(account), *_charge_problems(account)]
+    return problems + list(chain_problems(entries(account_id, account.entry_count)))
+
+
+def entries(account_id: int, until_sequence: int | None = None) -> Iterator[EntryRecord]:
+    """Read the account's entries in order, up to one or all of them."""
+    rows = Entry.objects.filter(account=account_id).order_by("sequence").values_list(*EntryRecord._fields)
+    if until_sequence is not None:
+        rows = rows.filter(sequence__lte=until_sequence)
+    return (EntryRecord(*row) for row in rows.iterator(CHUNK_ROWS))
+
+
+def _balance_problems(account: Account) -> Iterator[str]:
+    name = f"account {account.pk}"
+    total_nano = account.entries.aggregate(total=Sum("amount_nano"))["total"] or 0
+    if account.balance_nano != total_nano:
+        yield f"{name} has a balance of {account.balance_nano}, but its entries add up to {total_nano}"
+    held_nano = account.holds.filter(state=Hold.State.OPEN).aggregate(total=Sum("amount_nano"))["total"] or 0
+    if account.held_nano != held_nano:
+        yield f"{name} holds {account.held_nano}, but its open holds add up to {held_nano}"
+    head = account.entries.order_by("-sequence").values_list("sequence", "hash").first() or (0, "")
+    if (account.entry_count, account.entry_hash) != head:
+        yield f"{name} ends with entry {account.entry_count}, but the last one there is {head[0]}"
+
+
+def _charge_problems(account: Account) -> Iterator[str]:
+    charged = account.entries.filter(kind=Entry.Kind.CHARGE).values_list("run", flat=True)
+    settled = account.holds.filter(state=Hold.State.SETTLED).values_list("run", flat=True)
+    for run in settled.difference(charged):
+        yield f"account {account.pk} settled run {run} without a charge"
+    for run in charged.difference(settled):
+        yield f"account {account.pk} charged run {run} without a settled hold"

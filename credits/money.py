@@ -1,0 +1,45 @@
+"""Exact money: dollars as people write them, nano-credits as the ledger counts them. No float comes near."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from credits.errors import InvalidAmount
+from credits.models import NANO
+
+# One amount may be at most a billion dollars, and so may a balance: above it, the unit was mistaken. Eight of these
+# fit into the database's 64-bit columns, so no sum of a few amounts can overflow.
+MAX_AMOUNT_NANO: Final = 1_000_000_000 * NANO
+
+_DOLLARS = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,9}))?", re.ASCII)
+
+
+def dollars_to_nano(dollars: str) -> int:
+    """Read plain decimal dollars, with at most 9 decimals, such as ``12.50``. Raises InvalidAmount."""
+    written = _DOLLARS.fullmatch(dollars)
+    if not written:
+        raise InvalidAmount(f"{dollars!r} is not an amount: write dollars with at most 9 decimals, such as 12.50")
+    sign, whole, fraction = written.groups(default="")
+    nano = int(whole) * NANO + int(fraction.ljust(9, "0"))
+    return checked_amount(-nano if sign == "-" else nano, minimum_nano=-MAX_AMOUNT_NANO)
+
+
+def nano_to_dollars(nano: int) -> Decimal:
+    """Return the exact dollars."""
+    return Decimal(nano).scaleb(-9)
+
+
+def format_dollars(nano: int) -> str:
+    """Write an amount for people: ``$1,234.50``, ``-$0.000000001``; exact, with at least two decimals."""
+    whole, fraction = divmod(abs(nano), NANO)
+    decimals = f"{fraction:09}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nano < 0 else ''}${whole:,}.{decimals}"
+
+
+def checked_amount(nano: object, *, minimum_nano: int) -> int:
+    """Return the amount if it is a true integer from the minimum to MAX_AMOUNT_NANO. Raises InvalidAmount."""
+    if type(nano) is not int:
+        raise InvalidAmount(f"an amount is a whole number of nano-credits, not {nano!r}")
+    if not minimum_nano <= nano <= MAX_AMOUNT_NANO:
+        raise InvalidAmount(f"{format_dollars(nano)} is not between {minimum_nano} and {MAX_AMOUNT_NANO} nano-credits")
+    return nano

@@ -1,0 +1,105 @@
+"""The ledger's SQL, for SQLite and PostgreSQL. Each statement's text is constant, so it is prepared once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from json import dumps
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+# An account comes into being when it is first asked for; a team that does not exist gets none.
+_OPEN_ACCOUNTS = """
+INSERT INTO credits_account (team_id, balance_nano, held_nano, entry_count, entry_hash)
+SELECT id, 0, 0, 0, '' FROM accounts_team WHERE id IN ({ids}) ON CONFLICT DO NOTHING
+"""
+# Ascending, as everywhere: two groups that lock in different orders would wait for each other for ever.
+_LOCK_ACCOUNTS = """
+SELECT team_id, balance_nano, held_nano, entry_count, entry_hash FROM credits_account
+WHERE team_id IN ({ids} UNION SELECT account_id FROM credits_hold WHERE id IN ({holds})) ORDER BY team_id {lock}
+"""
+_HOLD_COLUMNS = "id, account_id, amount_nano, state, run, project, key, expires_at"
+_NAMED_HOLDS = f"SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE id IN ({{holds}})"
+_DUE_HOLDS = f"""
+SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE state = 'open' AND account_id IN ({{ids}}) AND expires_at <= %s
+"""
+
+INSERT_HOLD: Final = """
+INSERT INTO credits_hold
+(id, account_id, amount_nano, state, run, project, key, created_at, expires_at, ended_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+UPDATE_HOLD: Final = """
+UPDATE credits_hold SET amount_nano = %s, state = %s, expires_at = %s, ended_at = %s
+WHERE id = %s AND state = %s AND amount_nano = %s
+"""
+UPDATE_ACCOUNT: Final = """
+UPDATE credits_account SET balance_nano = %s, held_nano = %s, entry_count = %s, entry_hash = %s
+WHERE team_id = %s AND balance_nano = %s AND held_nano = %s AND entry_count = %s
+"""
+INSERT_ENTRY: Final = """
+INSERT INTO credits_entry
+(account_id, sequence, kind, amount_nano, lost_nano, balance_after_nano, run, price, project, key, actor, reason,
+created_at, previous_hash, hash)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What differs between the databases. ``clock`` also names the transaction, where its fate can be asked later."""
+
+    open_accounts: str
+    lock_accounts: str
+    named_holds: str
+    due_holds: str
+    clock: str
+    lists_are_json: bool
+
+    def listed(self, values: Iterable[object]) -> Any:
+        """Return the one parameter that carries a list of ids."""
+        return dumps(list(values)) if self.lists_are_json else list(values)
+
+
+def _statements(*, ids: str, holds: str, lock: str, clock: str, lists_are_json: bool) -> Statements:
+    return Statements(
+        open_accounts=_OPEN_ACCOUNTS.format(ids=ids),
+        lock_accounts=_LOCK_ACCOUNTS.format(ids=ids, holds=holds, lock=lock),
+        named_holds=_NAMED_HOLDS.format(holds=holds),
+        due_holds=_DUE_HOLDS.format(ids=ids),
+        clock=clock,
+        lists_are_json=lists_are_json,
+    )
+
+
+# SQLite needs no lock here: BEGIN IMMEDIATE has taken the only one there is.
+_SQLITE = _statements(
+    ids="SELECT value FROM json_each(%s)",
+    holds="SELECT value FROM json_each(%s)",
+    lock="",
+    clock="SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), ''",
+    lists_are_json=True,
+)
+_POSTGRESQL = _statements(
+    ids="SELECT unnest(%s::bigint[])",
+    holds="SELECT unnest(%s::uuid[])",
+    lock="FOR UPDATE OF credits_account",
+    clock="SELECT clock_timestamp(), pg_current_xact_id()::text",
+    lists_are_json=False,
+)
+
+
+def statements() -> Statements:
+    """Return the statements for the database in use."""
+    return _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
+
+
+def adapted(value: Any) -> Any:
+    """Return the value as the ORM would store it."""
+    if connection.vendor == "sqlite":
+        if isinstance(value, datetime):
+            return connection.ops.adapt_datetimefield_value(value)
+        if isinstance(value, UUID):
+            return value.hex
+    return value
