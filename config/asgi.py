@@ -1,12 +1,23 @@
 """The ASGI application: token streams go to Channels consumers, everything else to Django."""
 
 import os
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
-from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
+# Django must be set up before the rooms' modules are imported.
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import re_path  # noqa: E402
 
-application = ProtocolTypeRouter({"http": django_application})
+from api.routing import http_urlpatterns  # noqa: E402
+from config.edge import Edge  # noqa: E402
+from inference import live  # noqa: E402
+
+live.watch()
+
+application = Edge(
+    ProtocolTypeRouter({"http": URLRouter([*http_urlpatterns, re_path(r"", cast(Any, django_application))])}),
+)

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "api",
     "playground",
     "console",
+    "config",
 ]
 
 MIDDLEWARE = [
@@ -81,15 +82,18 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # A write transaction takes its lock at BEGIN, so two writers wait for each other instead of failing.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+        # Without it, INSERT OR REPLACE would delete an entry behind its trigger's back.
+        "PRAGMA recursive_triggers=ON;",
     }
     # A file, not memory: the ledger's writer has a connection of its own and must see the same rows.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     # Under ASGI a kept connection per thread exhausts PostgreSQL; the pool bounds them for the whole process.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 20, validate=_positive)}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": env.int("DATABASE_POOL_SIZE", 20, validate=_positive),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -129,6 +133,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 
 # --- Limits: sizes in bytes, times in seconds -----------------------------------------------------------------------
@@ -154,8 +159,16 @@ READER_BYTES = env.int("READER_BYTES", 1_048_576, validate=_positive)
 READER_SECONDS = env.float("READER_SECONDS", 30, validate=_positive)
 # The largest answer that is kept for one run.
 ANSWER_BYTES = env.int("ANSWER_BYTES", 8_388_608, validate=_positive)
+# What a server that ends gives to the answers under way.
+SHUTDOWN_SECONDS = env.float("SHUTDOWN_SECONDS", 5, validate=validate.Range(min=0))
 # How long a run that asked to be resumable lives without a subscriber.
 RECONNECT_GRACE_SECONDS = env.float("RECONNECT_GRACE_SECONDS", 10, validate=validate.Range(min=0))
+
+# --- Model cards ----------------------------------------------------------------------------------------------------
+
+# Where ``add_model`` reads about a model, and whether it must not; the names are huggingface_hub's own.
+HF_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HF_HUB_OFFLINE = env.bool("HF_HUB_OFFLINE", False)
 
 # --- The embedded engine --------------------------------------------------------------------------------------------
 

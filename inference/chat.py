@@ -40,7 +40,7 @@ class FunctionCall(Struct, frozen=True, forbid_unknown_fields=True):
     arguments: str
 
 
-class ToolCall(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
     """A tool call that the model made earlier in the conversation."""
 
     id: str

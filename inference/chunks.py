@@ -27,6 +27,9 @@ class Usage(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
 
 
+NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
+
+
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     """One piece of an answer. Engines yield them in lists: all that one read from the socket brought.
 

@@ -46,6 +46,11 @@ class UnsupportedParameter(InvalidRequest):
 class ModelNotFound(InferenceError):
     """The model was not found."""
 
+    @classmethod
+    def named(cls, model_id: str) -> "ModelNotFound":
+        """Say which model, and nothing about whether it exists for somebody else."""
+        return cls(f"The model `{model_id}` does not exist or you do not have access to it.", param="model")
+
 
 class InferenceDisabled(InferenceError):
     """The inference gateway is not enabled for your organization"""

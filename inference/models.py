@@ -13,6 +13,15 @@ from accounts.models import Project, User
 MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
 
 
+class ModelQuerySet(models.QuerySet["Model"]):
+    """Finds models."""
+
+    def callable(self) -> "ModelQuerySet":
+        """Keep the models that can be called now: not retired, and with a price in force."""
+        priced = Price.objects.filter(model=models.OuterRef("pk"), starts_at__lte=timezone.now())
+        return self.exclude(lifecycle=Model.Lifecycle.RETIRED).filter(models.Exists(priced)).prefetch_related("prices")
+
+
 class Model(models.Model):
     """A language model under its Hub-style id, as callers name it."""
 
@@ -45,8 +54,22 @@ class Model(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ModelQuerySet.as_manager()
+
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def owner(self) -> str:
+        """The organisation in the id, as the Hub writes it."""
+        return self.id.partition("/")[0] if "/" in self.id else ""
+
+    @property
+    def current_price(self) -> "Price | None":
+        """The version in force, if there is one; without it the model cannot be called."""
+        now = timezone.now()
+        started = [price for price in self.prices.all() if price.starts_at <= now]
+        return max(started, key=lambda price: price.starts_at, default=None)
 
 
 class Price(models.Model):

@@ -1,0 +1,95 @@
+"""One HTTP exchange on Channels: a body in, an answer out, and an ear for the client that goes away."""
+
+import asyncio
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+
+from api import wire
+from api.errors import describe
+from inference.completion import ReaderTooSlow
+
+
+class HttpExchange(AsyncConsumer):
+    """Base of consumers that answer one request; a subclass writes ``answer``.
+
+    Channels' own HTTP consumer joins unbounded bodies and does not hear ``http.disconnect`` while its handler runs.
+    Here the answer is a task, awaited together with the disconnect: whichever comes first ends the other.
+    """
+
+    async def __call__(self, scope: dict[str, Any], receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection."""
+        self.scope = scope
+        self.base_send = send
+        self.started = False
+        self.headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        body = await _read_body(receive)
+        if body is None:
+            return
+        answering = asyncio.create_task(self._answer(body))
+        listening = asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answering.cancel()
+            listening.cancel()
+            await asyncio.wait({answering, listening})
+        if not answering.cancelled():
+            answering.result()
+
+    async def answer(self, body: bytes) -> None:
+        """Answer the request; every exception that leaves before the first byte becomes a true HTTP status."""
+        raise NotImplementedError
+
+    async def respond(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        """Send a whole JSON response."""
+        await self.begin(status, "application/json", {"content-length": str(len(body)), **(headers or {})})
+        await self.write(body, more=False)
+
+    async def begin(self, status: int, content_type: str, headers: dict[str, str] | None = None) -> None:
+        """Send the status and the head; from here on a failure can only be told inside the body."""
+        self.started = True
+        fields = {"content-type": content_type, **(headers or {})}
+        encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in fields.items()]
+        await self.base_send({"type": "http.response.start", "status": status, "headers": encoded, "trailers": False})
+
+    async def write(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body, waiting for a slow reader. Raises ReaderTooSlow after READER_SECONDS."""
+        try:
+            async with asyncio.timeout(settings.READER_SECONDS):
+                await self.base_send({"type": "http.response.body", "body": body, "more_body": more})
+        except TimeoutError:
+            raise ReaderTooSlow from None
+
+    async def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        described = describe(error)
+        await self.respond(described.status, wire.error_body(described), described.headers)
+
+    async def _answer(self, body: bytes) -> None:
+        try:
+            await self.answer(body)
+        except Exception as error:
+            if self.started:
+                raise
+            await self.fail(error)
+
+
+async def _read_body(receive: ASGIReceiveCallable) -> bytes | None:
+    """Read the whole body, which the edge keeps within bounds; None if the client went away meanwhile."""
+    parts = []
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _gone(receive: ASGIReceiveCallable) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,7 @@
+"""The token streams of /v1, on Channels."""
+
+from django.urls import path
+
+from api.consumers import ChatCompletions
+
+http_urlpatterns = [path("v1/chat/completions", ChatCompletions.as_asgi())]

@@ -1,0 +1,62 @@
+"""Resources as /v1 shows them."""
+
+from decimal import Decimal
+
+from rest_framework import serializers
+
+from inference.models import Model
+
+MICROCREDITS_PER_CREDIT = 1_000_000
+
+
+class ModelSerializer(serializers.ModelSerializer[Model]):
+    """A model in OpenAI's shape, with what its callers also ask for: limits, prices and features."""
+
+    object = serializers.ReadOnlyField(default="model")
+    created = serializers.SerializerMethodField()
+    owned_by = serializers.CharField(source="owner")
+    root = serializers.CharField(source="id")  # type: ignore[assignment]  # OpenAI's word, and DRF's for another thing
+    context_length = serializers.IntegerField(source="context_tokens")
+    pricing = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Model
+        fields = [
+            "id",
+            "object",
+            "created",
+            "owned_by",
+            "root",
+            "name",
+            "description",
+            "context_length",
+            "modalities",
+            "features",
+            "parameters_total",
+            "parameters_active",
+            "license",
+            "released_on",
+            "lifecycle",
+            "replacement",
+            "pricing",
+        ]
+
+    def get_created(self, model: Model) -> int:
+        """Return when the model was added, in seconds since 1970."""
+        return int(model.created_at.timestamp())
+
+    def get_pricing(self, model: Model) -> dict[str, str | int]:
+        """Return the price in force: dollars per million tokens, exact, as strings."""
+        price = model.current_price
+        assert price is not None, "only models with a price in force are shown"
+        return {
+            "currency": "USD",
+            "unit": "per_million_tokens",
+            "input": _dollars(price.input_microcredits_per_mtok),
+            "output": _dollars(price.output_microcredits_per_mtok),
+            "cached_input": _dollars(price.cached_input_microcredits_per_mtok),
+        }
+
+
+def _dollars(microcredits: int) -> str:
+    return f"{Decimal(microcredits) / MICROCREDITS_PER_CREDIT:f}"

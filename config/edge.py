@@ -1,0 +1,89 @@
+"""What every HTTP exchange gets, whichever server and whichever room answers it: an id, and a body within bounds."""
+
+from typing import Any
+from uuid import uuid4
+
+from asgiref.typing import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+    Scope,
+)
+from django.conf import settings
+
+from api.errors import RequestTooLarge, describe
+from api.wire import error_body
+
+
+class Edge:
+    """The outermost ASGI application.
+
+    The id is 32 hexadecimal digits in ``scope["request_id"]``, and ``x-request-id: req_…`` on the response. A body
+    above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it has grown too long.
+    """
+
+    def __init__(self, application: ASGI3Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        request_id = uuid4().hex
+        exchange = _Exchange(receive, send, b"req_" + request_id.encode())
+        if _declared_length(scope) > settings.MAX_BODY_BYTES:
+            await exchange.refuse()
+            return
+        tagged: Any = {**scope, "request_id": request_id}
+        await self._application(tagged, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable, request_id: bytes) -> None:
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._received_bytes = 0
+        self._is_refused = False
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Pass the body on; once it is too long, the application sees a client that went away."""
+        event = await self._receive()
+        if event["type"] == "http.request":
+            self._received_bytes += len(event.get("body", b""))
+            if self._received_bytes > settings.MAX_BODY_BYTES:
+                await self.refuse()
+                return {"type": "http.disconnect"}
+        return event
+
+    async def send(self, event: ASGISendEvent) -> None:
+        """Pass the response on, with its id."""
+        if self._is_refused:
+            return
+        if event["type"] == "http.response.start":
+            event["headers"] = [*event["headers"], (b"x-request-id", self._request_id)]
+        await self._send(event)
+
+    async def refuse(self) -> None:
+        """Answer that the body is too large, and close the connection instead of reading the rest."""
+        described = describe(RequestTooLarge())
+        body = error_body(described)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await self.send({"type": "http.response.start", "status": 413, "headers": headers, "trailers": False})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        self._is_refused = True
+
+
+def _declared_length(scope: HTTPScope) -> int:
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(declared) if declared.isdigit() else 0

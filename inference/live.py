@@ -1,0 +1,44 @@
+"""The runs of this process, while they live and a little longer: found again by id, and ended when access ends."""
+
+from typing import TYPE_CHECKING
+
+from accounts import changes
+from accounts.models import TOPIC
+
+if TYPE_CHECKING:
+    from inference.completion import Completion
+
+# How long an ended run that was resumable can still be found, in seconds.
+KEEP_ENDED_SECONDS = 60
+
+_runs: dict[str, "Completion"] = {}
+
+
+def add(completion: "Completion") -> None:
+    """Remember a run from its start."""
+    _runs[completion.id] = completion
+
+
+def discard(completion: "Completion") -> None:
+    """Forget an ended run; one that may be resumed stays findable for KEEP_ENDED_SECONDS."""
+    if completion.resumable:
+        completion.loop.call_later(KEEP_ENDED_SECONDS, _runs.pop, completion.id, None)
+    else:
+        _runs.pop(completion.id, None)
+
+
+def find(run_id: str) -> "Completion | None":
+    """Return a run of this process; whoever asks checks whose it is."""
+    return _runs.get(run_id)
+
+
+def watch() -> None:
+    """End runs whose caller loses access, within a second of the change."""
+    changes.subscribe(TOPIC, _access_changed)
+
+
+def _access_changed() -> None:
+    """Have every run's access checked again, on the run's own loop; called in the watcher's thread."""
+    for completion in tuple(_runs.values()):
+        if not completion.is_ended and not completion.loop.is_closed():
+            completion.loop.call_soon_threadsafe(completion.check_access)

@@ -1,0 +1,48 @@
+"""The site in this very process, on a real socket: what a client on the network sees, over the test's database."""
+
+import asyncio
+import threading
+from types import TracebackType
+
+import uvicorn
+
+from config.asgi import application
+
+
+class Server:
+    """uvicorn on a free loopback port, in a thread with an event loop of its own."""
+
+    def __init__(self) -> None:
+        """Start serving; returns when the port is open."""
+        config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="off", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="site")
+        self._ready = threading.Event()
+        self._thread.start()
+        if not self._ready.wait(10):
+            raise RuntimeError("the site did not start")
+
+    @property
+    def url(self) -> str:
+        """The site's base address, without a slash at the end."""
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        async def serve() -> None:
+            serving = asyncio.create_task(self._server.serve())
+            while not self._server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            self._ready.set()
+            await serving
+
+        asyncio.run(serve())
