@@ -3,8 +3,51 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+import msgspec
+
 from inference.chat import Chat
 from inference.chunks import Chunk
+
+
+class Address(Protocol):
+    """Where an engine is and how it wants to be spoken to; the catalogue's snapshot of an endpoint is one."""
+
+    @property
+    def kind(self) -> str:
+        """The dialect: an ``Endpoint.Kind``."""
+
+    @property
+    def base_url(self) -> str:
+        """The server's root, without ``/v1``."""
+
+    @property
+    def credential(self) -> str:
+        """What is sent as a Bearer token; empty: nothing."""
+
+    @property
+    def upstream_model(self) -> str:
+        """The name that the server knows the model by; empty: the only one it has."""
+
+
+class EndpointAddress(msgspec.Struct, frozen=True):
+    """An address that is not, or not yet, in the catalogue."""
+
+    kind: str
+    base_url: str
+    credential: str = ""
+    upstream_model: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.kind} at {self.base_url}"
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What a server tells about itself; None for what it does not tell."""
+
+    model: str | None = None
+    context_tokens: int | None = None
+    concurrency: int | None = None
+    pipeline_tag: str | None = None
 
 
 class Engine(Protocol):
@@ -25,6 +68,9 @@ class Engine(Protocol):
 
     async def count_text(self, text: str) -> int | None:
         """Count the tokens of plain text with the model's tokenizer; None where the engine has no way to tell."""
+
+    async def describe(self) -> Description:
+        """Ask the server what it runs and how much of it."""
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""

@@ -1,0 +1,79 @@
+"""llama.cpp's server: OpenAI's dialect with running counts and a tokenizer."""
+
+from typing import ClassVar
+
+import msgspec
+from msgspec import structs
+
+from inference.chat import Chat, Message
+from inference.chunks import Usage
+from inference.engines.base import Description
+from inference.engines.openai import OpenAIEngine
+from inference.engines.reading import AnswerReader
+from inference.engines.wire import Event
+
+
+class LlamaCppReader(AnswerReader):
+    """Reads an answer whose every chunk tells the counts so far."""
+
+    def usage(self, event: Event) -> Usage | None:
+        """Return the final counts, or else the running ones."""
+        return super().usage(event) or (event.timings.counts() if event.timings else None)
+
+
+class LlamaCppEngine(OpenAIEngine):
+    """A llama.cpp server."""
+
+    health_path: ClassVar = "/health"
+
+    async def count_prompt(self, chat: Chat) -> int | None:
+        """Count the tokens of the templated prompt."""
+        counted = await self.ask(
+            "POST", "/v1/chat/completions/input_tokens", self.encode(chat, None), type=_InputTokens
+        )
+        return counted.input_tokens
+
+    async def count_text(self, text: str) -> int | None:
+        """Count the tokens of plain text; the server adds no special ones here."""
+        body = msgspec.json.encode({"content": text})
+        return len((await self.ask("POST", "/tokenize", body, type=_Tokens)).tokens)
+
+    async def describe(self) -> Description:
+        """Ask for the context of one slot and the number of slots."""
+        props = await self.ask("GET", "/props", type=_Props)
+        return Description(
+            model=props.model_alias,
+            context_tokens=props.default_generation_settings.n_ctx,
+            concurrency=props.total_slots,
+        )
+
+    def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
+        """Write the request's body; the counts in every chunk are this server's own option."""
+        return super().encode(chat, max_tokens)[:-1] + b',"timings_per_token":true}'
+
+    def message(self, message: Message) -> Message:
+        """Name the developer's role as chat templates do."""
+        message = super().message(message)
+        return structs.replace(message, role="system") if message.role == "developer" else message
+
+    def reader(self, chat: Chat) -> AnswerReader:
+        """Return what reads the answer to a chat."""
+        return LlamaCppReader(self._address)
+
+
+class _InputTokens(msgspec.Struct):
+    input_tokens: int
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
+class _GenerationSettings(msgspec.Struct):
+    n_ctx: int | None = None
+
+
+class _Props(msgspec.Struct):
+    default_generation_settings: _GenerationSettings
+    total_slots: int | None = None
+    model_alias: str | None = None

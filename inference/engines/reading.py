@@ -1,0 +1,117 @@
+"""From the events of one stream to the chunks of one answer."""
+
+from typing import ClassVar
+
+import msgspec
+
+from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
+from inference.engines.base import Address
+from inference.engines.refusals import error_for
+from inference.engines.wire import Event, WireChoice, WireToolCall, decode_event
+from inference.errors import EngineError, EngineFailed
+
+DONE = b"[DONE]"
+
+
+class AnswerReader:
+    """Reads one answer. After its end, ``failure`` says whether it was a proper one."""
+
+    # What other servers call OpenAI's finish reasons.
+    finish_reasons: ClassVar = {
+        "stop_sequence": "stop",
+        "eos_token": "stop",
+        "function_call": "tool_calls",
+        "stop": "stop",
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "content_filter": "content_filter",
+    }
+
+    def __init__(self, address: Address) -> None:
+        self.is_ended = False
+        self.has_output = False
+        self.failure: EngineError | None = None
+        self._address = address
+        self._finish_reason: str | None = None
+        self._called: set[int] = set()
+
+    def read(self, events: list[bytes]) -> list[Chunk]:
+        """Turn events into chunks, up to the end of the answer or to a failure."""
+        chunks: list[Chunk] = []
+        for event in events:
+            if event == DONE:
+                return chunks + self.end()
+            try:
+                chunk = self.chunk(decode_event(event))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return chunks + self.fail(EngineFailed())
+            except EngineError as error:
+                return chunks + self.fail(error)
+            if chunk is not None:
+                chunks.append(chunk)
+        return chunks
+
+    def end(self) -> list[Chunk]:
+        """Take note that nothing follows; without a finish reason the answer is not whole."""
+        if self._finish_reason is None:
+            return self.fail(EngineFailed())
+        self.is_ended = True
+        return []
+
+    def fail(self, error: EngineError) -> list[Chunk]:
+        """End the answer with an error, behind what came before it."""
+        self.is_ended, self.failure = True, error
+        return []
+
+    def chunk(self, event: Event) -> Chunk | None:
+        """Turn one event into a chunk; None where it brought nothing. Raises the EngineError that it tells of."""
+        if len(event.error) > 4:
+            raise self.error_in(msgspec.json.decode(event.error))
+        usage = self.usage(event)
+        if not event.choices or event.choices[0].index:
+            return Chunk(usage=usage) if usage else None
+        choice = event.choices[0]
+        finish_reason = self._finished(choice)
+        delta = choice.delta
+        logprobs = choice.logprobs if len(choice.logprobs) > 4 else None
+        if delta is None:
+            return Chunk(finish_reason=finish_reason, usage=usage) if finish_reason or usage else None
+        content, reasoning = delta.content or None, delta.reasoning_content or delta.reasoning or None
+        calls = tuple([self._call(call) for call in delta.tool_calls]) if delta.tool_calls else ()
+        if content or reasoning or calls:
+            self.has_output = True
+        elif not (finish_reason or usage or logprobs):
+            return None
+        return Chunk(content, reasoning, calls, logprobs, finish_reason, usage)
+
+    def usage(self, event: Event) -> Usage | None:
+        """Return the counts that an event carries."""
+        return event.usage.counts() if event.usage is not None else None
+
+    def error_in(self, error: object) -> EngineError:
+        """Return what an error inside a stream means."""
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) else 500
+        return error_for(self._address, status, msgspec.json.encode(error))
+
+    def new_id(self, given: str | None) -> str | None:
+        """Return the id of a tool call that begins."""
+        return given
+
+    def _finished(self, choice: WireChoice) -> str | None:
+        if choice.finish_reason:
+            if choice.finish_reason in ("abort", "error"):
+                raise EngineFailed
+            self._finish_reason = self.finish_reasons.get(choice.finish_reason, "stop")
+            return self._finish_reason
+        return None
+
+    def _call(self, call: WireToolCall) -> ToolCallDelta:
+        """Keep a call's id, type and name to its first piece, wherever the engine repeats them."""
+        function = call.function
+        arguments = function.arguments if function else None
+        if call.index in self._called:
+            return ToolCallDelta(call.index, function=FunctionDelta(arguments=arguments))
+        self._called.add(call.index)
+        name = function.name if function else None
+        return ToolCallDelta(call.index, self.new_id(call.id), "function", FunctionDelta(name, arguments))

@@ -1,0 +1,177 @@
+"""HuggingFace TGI 3.3.7: an older reading of OpenAI's dialect, put right on the way in and on the way out."""
+
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import UNSET, structs
+
+from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, TextFormat, TextPart, Tool
+from inference.engines.base import Address, Description
+from inference.engines.openai import OpenAIEngine
+from inference.engines.reading import AnswerReader
+from inference.engines.requests import refuse_given
+from inference.engines.tgi_answers import TgiReader, tgi_error_for
+from inference.errors import EngineError, UnsupportedParameter
+
+MAX_STOPS = 4
+MAX_TOP_LOGPROBS = 5
+
+# TGI skips what it does not know; an option without its effect is refused here instead.
+_IGNORED = ("logit_bias", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "reasoning_effort")
+_ANY_PARAMETERS = {"type": "object", "properties": {}}
+
+
+class TgiEngine(OpenAIEngine):
+    """A TGI server."""
+
+    health_path: ClassVar = "/health"
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        # Any other name is taken for a LoRA adapter.
+        self._model = address.upstream_model or "tgi"
+        self._special_tokens: int | None = None
+
+    def check(self, chat: Chat) -> None:
+        """Refuse what TGI cannot do. Raises UnsupportedParameter."""
+        super().check(chat)
+        refuse_given(chat, _IGNORED)
+        if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
+            raise UnsupportedParameter(f"At most {MAX_STOPS} stop sequences are supported.", param="stop")
+        if chat.top_logprobs and chat.top_logprobs > MAX_TOP_LOGPROBS:
+            raise UnsupportedParameter(f"top_logprobs can be at most {MAX_TOP_LOGPROBS}.", param="top_logprobs")
+        _check_format(chat)
+
+    async def count_prompt(self, chat: Chat) -> int | None:
+        """Count the tokens of the templated prompt."""
+        counted = await self.ask("POST", "/chat_tokenize", self.encode(chat, None), type=_ChatTokens)
+        return len(counted.tokenize_response)
+
+    async def count_text(self, text: str) -> int | None:
+        """Count the tokens of plain text, without the special ones that the tokenizer puts around it."""
+        if self._special_tokens is None:
+            # One letter is one token in every vocabulary; what else comes was added.
+            self._special_tokens = await self._tokenize("a") - 1
+        return max(0, await self._tokenize(text) - self._special_tokens) if text else 0
+
+    async def describe(self) -> Description:
+        """Ask what is served, and with which limits."""
+        info = await self.ask("GET", "/info", type=_Info)
+        return Description(info.model_id, info.max_total_tokens, info.max_concurrent_requests, info.model_pipeline_tag)
+
+    def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
+        """Write the request's body.
+
+        TGI takes ``![](address)`` in a prompt for an image and fetches it from inside the operator's network; a space
+        in the brackets means the same in markdown and nothing to TGI.
+        """
+        return super().encode(chat, max_tokens).replace(b"![](", b"![ ](")
+
+    def translate(self, chat: Chat, max_tokens: int | None) -> Chat:
+        """Return the chat as TGI wants it; what it cannot do was refused by ``check``."""
+        chat = super().translate(chat, max_tokens)
+        samples = chat.temperature is None or chat.temperature > 0
+        return structs.replace(
+            chat,
+            model=self._model,
+            stop=[chat.stop] if isinstance(chat.stop, str) else chat.stop or None,
+            # One is rejected; and any with a temperature of zero would sample after all.
+            top_p=chat.top_p if chat.top_p is not None and chat.top_p < 1 and samples else None,
+            # Zero would become a repetition penalty of two.
+            presence_penalty=chat.presence_penalty or None,
+            seed=chat.seed % 2**64 if chat.seed is not None else None,
+            response_format=_grammar(chat),
+            tools=[_with_parameters(tool) for tool in chat.tools] if chat.tools else None,
+            tool_choice=chat.tool_choice if chat.tools else None,
+            parallel_tool_calls=None,
+            logit_bias=None,
+            reasoning_effort=None,
+            chat_template_kwargs=None,
+            cache_salt=None,
+        )
+
+    def message(self, message: Message) -> Message:
+        """Return a message as TGI understands it: beside a content, even an empty one, it drops the tool calls."""
+        message = super().message(message)
+        content = message.content
+        if isinstance(content, list):
+            content = _joined(content)
+        if message.tool_calls:
+            content = UNSET
+        return structs.replace(
+            message,
+            role="system" if message.role == "developer" else message.role,
+            content=content,
+            reasoning=UNSET,
+            reasoning_content=UNSET,
+        )
+
+    def error_for(self, status: int, body: bytes) -> EngineError:
+        """Return the error for a response that is not a success."""
+        return tgi_error_for(self._address, status, body)
+
+    def reader(self, chat: Chat) -> AnswerReader:
+        """Return what reads the answer to a chat."""
+        stops = [chat.stop] if isinstance(chat.stop, str) else chat.stop
+        return TgiReader(self._address, stops or [])
+
+    async def _tokenize(self, text: str) -> int:
+        return len(await self.ask("POST", "/tokenize", msgspec.json.encode({"inputs": text}), type=list[msgspec.Raw]))
+
+
+def _check_format(chat: Chat) -> None:
+    """Refuse formats that TGI has no grammar for. Raises UnsupportedParameter."""
+    wanted = chat.response_format
+    if wanted is None or isinstance(wanted, TextFormat):
+        return
+    if chat.tools:
+        raise UnsupportedParameter("This model does not support tools together with response_format.", param="tools")
+    if not isinstance(wanted, JsonSchemaFormat):
+        raise UnsupportedParameter(
+            "This model does not support json_object: give a json_schema instead.", param="response_format"
+        )
+    if not wanted.json_schema.schema or "properties" not in wanted.json_schema.schema:
+        raise UnsupportedParameter(
+            "This model needs a schema with properties.", param="response_format.json_schema.schema"
+        )
+
+
+def _grammar(chat: Chat) -> dict[str, Any] | None:
+    """Return the response format in TGI's own shape."""
+    if isinstance(chat.response_format, JsonSchemaFormat):
+        return {"type": "json_object", "value": chat.response_format.json_schema.schema}
+    return None
+
+
+def _with_parameters(tool: Tool) -> Tool:
+    """Return a tool that has parameters: TGI requires them."""
+    if tool.function.parameters:
+        return tool
+    return structs.replace(tool, function=structs.replace(tool.function, parameters=_ANY_PARAMETERS))
+
+
+def _joined(parts: list[TextPart | ImagePart]) -> list[TextPart | ImagePart]:
+    """Join neighbouring texts, as TGI does: joined here, no image address hides across their seam."""
+    joined: list[TextPart | ImagePart] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, TextPart) and isinstance(last, TextPart):
+            joined[-1] = TextPart(last.text + part.text)
+        else:
+            joined.append(part)
+    return joined
+
+
+class _ChatTokens(msgspec.Struct):
+    """The tokens of a templated chat."""
+
+    tokenize_response: list[msgspec.Raw]
+
+
+class _Info(msgspec.Struct):
+    """What TGI tells about itself."""
+
+    model_id: str | None = None
+    max_total_tokens: int | None = None
+    max_concurrent_requests: int | None = None
+    model_pipeline_tag: str | None = None

@@ -1,0 +1,88 @@
+"""What engines write: OpenAI's chat completion chunks as TGI, vLLM, SGLang and llama.cpp send them.
+
+Fields that we have no use for are skipped while decoding.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from inference.chunks import Usage
+
+NULL = Raw(b"null")
+
+
+class WireFunction(Struct, gc=False):
+    """A piece of a function call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class WireToolCall(Struct):
+    """A piece of a tool call."""
+
+    index: int = 0
+    id: str | None = None
+    type: str | None = None
+    function: WireFunction | None = None
+
+
+class WireDelta(Struct):
+    """What a chunk adds to the message; vLLM renamed ``reasoning_content`` to ``reasoning``."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[WireToolCall] | None = None
+
+
+class WireChoice(Struct):
+    """One choice of a chunk."""
+
+    index: int = 0
+    delta: WireDelta | None = None
+    finish_reason: str | None = None
+    logprobs: Raw = NULL
+
+
+class CachedTokens(Struct, gc=False):
+    """How much of the prompt was read from a cache."""
+
+    cached_tokens: int | None = None
+
+
+class WireUsage(Struct):
+    """Token counts."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int | None = None
+    prompt_tokens_details: CachedTokens | None = None
+
+    def counts(self) -> Usage:
+        """Return the counts in our own words."""
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        return Usage(self.prompt_tokens, self.completion_tokens or 0, cached or 0)
+
+
+class Timings(Struct, gc=False):
+    """llama.cpp's running counts; ``prompt_n`` leaves out what was read from the cache."""
+
+    prompt_n: int = 0
+    cache_n: int = 0
+    predicted_n: int = 0
+
+    def counts(self) -> Usage:
+        """Return the counts in our own words."""
+        return Usage(self.prompt_n + self.cache_n, self.predicted_n, self.cache_n)
+
+
+class Event(Struct):
+    """The data of one event."""
+
+    choices: list[WireChoice] = []
+    usage: WireUsage | None = None
+    timings: Timings | None = None
+    error: Raw = NULL
+
+
+decode_event = msgspec.json.Decoder(Event).decode

@@ -1,0 +1,185 @@
+"""``manage.py add_model REPO_ID --endpoint URL --kind tgi --price-in 0.22 --price-out 0.22``."""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError
+
+from inference.chat import Chat, Message
+from inference.engines import engine_for
+from inference.engines.base import Description, EndpointAddress, Engine
+from inference.errors import EngineError
+from inference.hub import Card, HubUnavailable, modalities_for, read_card
+from inference.models import Endpoint
+from inference.registration import Listed, Listing, PriceTag, checked_base_url, microcredits_per_mtok, register
+
+# What a kind of server does with any model.
+_FEATURES = {
+    "tgi": ["structured_output"],
+    "openai": ["json_mode", "structured_output"],
+    "llamacpp": ["json_mode", "structured_output"],
+}
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """What the endpoint told."""
+
+    description: Description = Description()
+    template_tokens: int | None = None
+
+
+class Command(BaseCommand):
+    """Adds a model with its price and an endpoint that runs it."""
+
+    help = "Add a model and an endpoint that runs it, or bring them up to date. Prices are dollars per million tokens."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("repo_id", help="the model's id as callers name it, such as owner/name")
+        parser.add_argument("--endpoint", required=True, metavar="URL", help="such as http://10.0.0.5:8080")
+        parser.add_argument("--kind", required=True, choices=Endpoint.Kind.values)
+        parser.add_argument("--price-in", required=True, metavar="DOLLARS")
+        parser.add_argument("--price-out", required=True, metavar="DOLLARS")
+        parser.add_argument("--price-cached", metavar="DOLLARS", help="for cached prompt tokens (the input price)")
+        parser.add_argument("--credential", help="sent to the endpoint as a Bearer token")
+        parser.add_argument("--upstream-model", metavar="NAME", help="the model's name at the endpoint")
+        parser.add_argument("--concurrency", type=_positive, metavar="N", help="requests it takes at once")
+        parser.add_argument("--context", type=_positive, metavar="TOKENS", help="prompt and answer together")
+        parser.add_argument("--no-check", action="store_true", help="do not ask the endpoint anything")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *, repo_id: str, **options: Any) -> None:
+        """Ask the endpoint and the Hub, then write everything at once."""
+        try:
+            listing = _listing(repo_id, options)
+            survey = Survey() if options["no_check"] else _survey(listing)
+            card, missing = _card(repo_id)
+            listed = register(_completed(listing, survey.description, survey.template_tokens, card))
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        except IntegrityError as error:
+            raise CommandError("Someone else added the same at this moment; nothing was changed.") from error
+        served = survey.description.model
+        if served and served not in (repo_id, options["upstream_model"]):
+            missing.append(f"The endpoint says that it serves {served}.")
+        if options["json"]:
+            self.stdout.write(json.dumps(_summary(listed, listing.price) | {"notes": missing}))
+        else:
+            self.stdout.write("\n".join([_sentence(listed), *missing]))
+
+
+def _positive(text: str) -> int:
+    """Read a whole number above zero that the database can hold."""
+    if not 1 <= (number := int(text)) <= 2**31 - 1:
+        raise ValueError
+    return number
+
+
+def _listing(repo_id: str, options: dict[str, Any]) -> Listing:
+    """Return what the operator said. Raises ValidationError."""
+    price_in = microcredits_per_mtok(options["price_in"])
+    cached = options["price_cached"]
+    return Listing(
+        model_id=repo_id,
+        price=PriceTag(
+            price_in,
+            microcredits_per_mtok(options["price_out"]),
+            price_in if cached is None else microcredits_per_mtok(cached),
+        ),
+        kind=options["kind"],
+        base_url=checked_base_url(options["endpoint"]),
+        credential=options["credential"],
+        upstream_model=options["upstream_model"],
+        concurrency=options["concurrency"],
+        context_tokens=options["context"],
+    )
+
+
+def _survey(listing: Listing) -> Survey:
+    """Ask the endpoint about itself, with the credential that it will be called with. Raises CommandError."""
+    kept = Endpoint.objects.filter(model=listing.model_id, base_url=listing.base_url).first()
+    credential = listing.credential if listing.credential is not None else kept.credential if kept else ""
+    upstream = listing.upstream_model if listing.upstream_model is not None else kept.upstream_model if kept else ""
+    if not upstream and listing.kind != Endpoint.Kind.TGI:
+        upstream = listing.model_id
+    engine = engine_for(EndpointAddress(listing.kind, listing.base_url, credential, upstream))
+    try:
+        return asyncio.run(_ask(engine))
+    except EngineError as error:
+        raise CommandError(
+            f"{listing.base_url} does not answer as a {listing.kind} server with this credential should "
+            f"({type(error).__name__}). --no-check adds it all the same."
+        ) from error
+
+
+async def _ask(engine: Engine) -> Survey:
+    """Ask for a description, and measure what the chat template adds to a message of one token."""
+    description = await engine.describe()
+    # Health and description may be open to everyone; this is not.
+    await engine.count_text("a")
+    counted = await engine.count_prompt(Chat(model="any", messages=[Message(role="user", content="a")]))
+    return Survey(description, counted - 1 if counted else None)
+
+
+def _card(repo_id: str) -> tuple[Card | None, list[str]]:
+    """Return the model card, and sentences about what it could not tell."""
+    try:
+        card = read_card(repo_id)
+    except HubUnavailable as error:
+        return None, [f"Not filled in, because {error}: description, licence, parameters, release date."]
+    empty = {
+        "description": card.description,
+        "licence": card.license,
+        "parameters": card.parameters_total,
+        "release date": card.released_on,
+    }
+    absent = [name for name, value in empty.items() if not value]
+    return card, [f"Not filled in, because the model card does not tell: {', '.join(absent)}."] if absent else []
+
+
+def _completed(listing: Listing, description: Description, template_tokens: int | None, card: Card | None) -> Listing:
+    """Add to what the operator said what the endpoint and the Hub told."""
+    return msgspec.structs.replace(
+        listing,
+        concurrency=listing.concurrency or description.concurrency,
+        endpoint_context_tokens=description.context_tokens,
+        template_tokens=template_tokens,
+        modalities=(card.modalities if card else None) or modalities_for(description.pipeline_tag) or None,
+        features=[*(card.features if card else []), *_FEATURES[listing.kind]],
+        description=(card.description or None) if card else None,
+        license=(card.license[:60] or None) if card else None,
+        parameters_total=card.parameters_total if card else None,
+        hub_url=card.url if card else None,
+        released_on=card.released_on if card else None,
+    )
+
+
+def _summary(listed: Listed, price: PriceTag) -> dict[str, Any]:
+    model, endpoint = listed.model, listed.endpoint
+    return {
+        "model": model.id,
+        "endpoint": endpoint.base_url,
+        "kind": endpoint.kind,
+        "context_tokens": model.context_tokens,
+        "template_tokens": model.template_tokens,
+        "concurrency": endpoint.concurrency,
+        **msgspec.structs.asdict(price),
+        "is_new_model": listed.is_new_model,
+        "is_new_endpoint": listed.is_new_endpoint,
+        "is_new_price": listed.is_new_price,
+    }
+
+
+def _sentence(listed: Listed) -> str:
+    model, endpoint = listed.model, listed.endpoint
+    model_part = "Added" if listed.is_new_model else "Updated"
+    endpoint_part = "a new endpoint" if listed.is_new_endpoint else "the known endpoint"
+    price_part = "a new price" if listed.is_new_price else "the same price"
+    return (
+        f"{model_part} {model.id} with {endpoint_part} {endpoint} ({endpoint.concurrency} at once, "
+        f"{model.context_tokens} tokens of context) and {price_part}."
+    )

@@ -1,0 +1,106 @@
+"""Two more engines on a real socket: a llama.cpp server, and a server that speaks OpenAI's dialect as vLLM does."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.script import Play, Script
+from tests.fakes.server import Connection, FakeServer, Request
+from tests.fakes.tgi_events import CREATED, dumps, event, usage
+from tests.fakes.tgi_validation import templated, tokens_of
+
+JSON = {"content-type": "application/json; charset=utf-8"}
+STREAM = {"content-type": "text/event-stream"}
+WORDS = ("The", " quick", " brown", " fox")
+
+
+@dataclass(eq=False)
+class FakeOpenAI(FakeServer):
+    """A vLLM-like server: a chunk with the role alone comes first, and usage in a chunk of its own at the end."""
+
+    script: Script = field(default_factory=Script)
+    api_key: str = ""
+    model: str = "org/model"
+
+    async def answer(self, request: Request, connection: Connection) -> None:
+        """Answer one request as the route does."""
+        if self.script.response and request.method == "POST":
+            status, content_type, body = self.script.response
+            connection.respond(status, body, {"content-type": content_type})
+        elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
+            connection.respond(401, dumps({"error": {"message": f"Wrong key, not {self.api_key}"}}), JSON)
+        elif request.path == "/v1/chat/completions":
+            connection.begin(STREAM)
+            tokens, tail = self.chunks(len(tokens_of(templated(request.json["messages"]))))
+            await Play(request, connection, self.script).stream(tokens, tail)
+        else:
+            self.other(request, connection)
+
+    def other(self, request: Request, connection: Connection) -> None:
+        """Answer the smaller routes."""
+        if request.path == "/v1/models":
+            models = [{"id": self.model, "object": "model", "max_model_len": 8192}]
+            connection.respond(200, dumps({"object": "list", "data": models}), JSON)
+        else:
+            connection.respond(404, dumps({"detail": "Not Found"}), JSON)
+
+    def chunks(self, prompt_tokens: int) -> tuple[list[bytes], list[bytes]]:
+        """Return the events of an answer, and of what follows it."""
+        if self.script.replayed is not None:
+            return [event(recorded) for recorded in self.script.replayed], []
+        words = self.script.answer or WORDS
+        events = [self.chunk({"role": "assistant", "content": ""})]
+        events += [self.chunk({"content": word}) for word in words]
+        events += [self.chunk({}, "stop")]
+        return events, [event(self._shell([]) | {"usage": usage(prompt_tokens, len(words))})]
+
+    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
+        """Return one event."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return event(self._shell([choice]) | more)
+
+    def _shell(self, choices: list[Any]) -> dict[str, Any]:
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": CREATED,
+            "model": self.model,
+            "choices": choices,
+        }
+
+
+@dataclass(eq=False)
+class FakeLlamaCpp(FakeOpenAI):
+    """A llama.cpp server: counts in every chunk, and a tokenizer."""
+
+    cached_tokens: int = 3
+
+    def other(self, request: Request, connection: Connection) -> None:
+        """Answer the smaller routes."""
+        if request.path == "/health":
+            connection.respond(200, dumps({"status": "ok"}), JSON)
+        elif request.path == "/props":
+            slots = {"total_slots": 4, "model_alias": self.model, "default_generation_settings": {"n_ctx": 2048}}
+            connection.respond(200, dumps(slots), JSON)
+        elif request.path == "/tokenize":
+            tokens = list(range(len(tokens_of(request.json["content"]))))
+            connection.respond(200, dumps({"tokens": tokens}), JSON)
+        elif request.path == "/v1/chat/completions/input_tokens":
+            count = len(tokens_of(templated(request.json["messages"])))
+            connection.respond(200, dumps({"input_tokens": count}), JSON)
+        else:
+            super().other(request, connection)
+
+    def chunks(self, prompt_tokens: int) -> tuple[list[bytes], list[bytes]]:
+        """Return the events of an answer, and of what follows it."""
+        if self.script.replayed is not None:
+            return super().chunks(prompt_tokens)
+        words = self.script.answer or WORDS
+
+        def timings(generated: int) -> dict[str, int]:
+            read = prompt_tokens - self.cached_tokens
+            return {"cache_n": self.cached_tokens, "prompt_n": read, "predicted_n": generated}
+
+        events = [self.chunk({"role": "assistant", "content": None}, timings=timings(1))]
+        events += [self.chunk({"content": word}, timings=timings(n)) for n, word in enumerate(words, start=1)]
+        events += [self.chunk({}, "stop", timings=timings(len(words) + 1))]
+        return events, [event({"choices": [], "usage": usage(prompt_tokens, len(words) + 1)})]

@@ -1,0 +1,47 @@
+"""What the engine tests say to an engine, and how they listen."""
+
+import json
+from contextlib import aclosing
+from typing import Any
+
+from inference.chat import Chat, parse
+from inference.chunks import Chunk, Usage
+from inference.engines.base import Engine
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def chat(**fields: Any) -> Chat:
+    """Return a chat that says hello, with more or other fields."""
+    return parse(json.dumps({"model": "org/model", "messages": HELLO} | fields).encode())
+
+
+async def answer(engine: Engine, wanted: Chat | None = None, max_tokens: int | None = None) -> list[Chunk]:
+    """Return all chunks of an answer."""
+    async with aclosing(engine.stream(wanted or chat(), max_tokens)) as batches:
+        return [chunk async for batch in batches for chunk in batch]
+
+
+def text(chunks: list[Chunk]) -> str:
+    """Return what the chunks say."""
+    return "".join(chunk.content or "" for chunk in chunks)
+
+
+def finish_reasons(chunks: list[Chunk]) -> list[str]:
+    """Return every finish reason."""
+    return [chunk.finish_reason for chunk in chunks if chunk.finish_reason]
+
+
+def final_usage(chunks: list[Chunk]) -> Usage | None:
+    """Return the last counts."""
+    return next((chunk.usage for chunk in reversed(chunks) if chunk.usage), None)
+
+
+def called(chunks: list[Chunk]) -> dict[int, tuple[str, str]]:
+    """Return each tool call's name and arguments, put together as clients do."""
+    calls: dict[int, tuple[str, str]] = {}
+    for call in (call for chunk in chunks for call in chunk.tool_calls):
+        name, arguments = calls.get(call.index, ("", ""))
+        assert call.function
+        calls[call.index] = name + (call.function.name or ""), arguments + (call.function.arguments or "")
+    return calls

@@ -1,0 +1,111 @@
+from contextlib import aclosing
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from inference.chunks import Usage
+from inference.engines import engine_for
+from inference.engines.base import Description, EndpointAddress, Engine
+from inference.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
+from tests.fakes.openai_server import FakeLlamaCpp
+from tests.fakes.script import Script
+from tests.fakes.tgi_events import event
+from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
+
+TOO_LONG = (
+    b'{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it",'
+    b'"type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}'
+)
+
+
+def engine_at(server: FakeLlamaCpp, credential: str = "") -> Engine:
+    return engine_for(EndpointAddress("llamacpp", server.url, credential, "smol"))
+
+
+async def test_every_chunk_tells_the_counts_so_far() -> None:
+    with FakeLlamaCpp() as server:
+        prompt = await engine_at(server).count_prompt(chat())
+        assert prompt is not None
+        chunks = await answer(engine_at(server))
+    assert [c.usage and c.usage.completion_tokens for c in chunks if c.content] == [1, 2, 3, 4]
+    assert chunks[1].usage == Usage(prompt, 1, 3)
+    assert text(chunks) == "The quick brown fox"
+    assert finish_reasons(chunks) == ["stop"]
+    usage = final_usage(chunks)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (prompt, 5)
+
+
+async def test_a_stopped_answer_has_the_counts_of_what_was_read() -> None:
+    with FakeLlamaCpp(script=Script(silent_after=3)) as server:
+        counts = []
+        async with aclosing(engine_at(server).stream(chat(), None)) as batches:
+            async for batch in batches:
+                counts += [chunk.usage for chunk in batch if chunk.content]
+                if len(counts) == 2:
+                    break
+    assert counts[-1] is not None
+    assert counts[-1].completion_tokens == 2
+
+
+async def test_a_first_chunk_without_output_does_not_stop_the_clock(settings: Settings) -> None:
+    settings.FIRST_TOKEN_SECONDS = 0.2
+    with FakeLlamaCpp(script=Script(silent_after=1)) as server, pytest.raises(EngineTimeout):
+        await answer(engine_at(server))
+
+
+async def test_the_request_asks_for_running_counts() -> None:
+    with FakeLlamaCpp() as server:
+        await answer(engine_at(server), chat(messages=[{"role": "developer", "content": "hi"}], top_k=5), 7)
+        body = server.requests[0].json
+    assert body == {
+        "model": "smol",
+        "messages": [{"role": "system", "content": "hi"}],
+        "max_tokens": 7,
+        "top_k": 5,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "timings_per_token": True,
+    }
+
+
+async def test_text_is_counted() -> None:
+    with FakeLlamaCpp() as server:
+        assert await engine_at(server).count_text("The quick brown fox.") == 5
+
+
+async def test_a_server_describes_its_slots() -> None:
+    with FakeLlamaCpp(model="smol") as server:
+        assert await engine_at(server).describe() == Description("smol", 2048, 4)
+
+
+async def test_health_and_the_key() -> None:
+    with FakeLlamaCpp(api_key="secret") as server:
+        assert await engine_at(server, "secret").is_healthy()
+        assert not await engine_at(server, "wrong").is_healthy()
+        with pytest.raises(EngineUnavailable) as raised:
+            await answer(engine_at(server, "wrong"))
+    assert "secret" not in raised.value.message
+
+
+async def test_a_prompt_that_is_too_long_is_the_callers_to_know() -> None:
+    with (
+        FakeLlamaCpp(script=Script(response=(400, "application/json", TOO_LONG))) as server,
+        pytest.raises(EngineRefused, match="exceeds the available context size"),
+    ):
+        await answer(engine_at(server))
+
+
+async def test_a_loading_server_is_unavailable() -> None:
+    loading = b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}'
+    with (
+        FakeLlamaCpp(script=Script(response=(503, "application/json", loading))) as server,
+        pytest.raises(EngineUnavailable),
+    ):
+        await answer(engine_at(server))
+
+
+async def test_an_error_inside_the_stream_ends_it() -> None:
+    failure = event({"error": {"code": 500, "message": "Invalid input batch.", "type": "server_error"}})
+    with FakeLlamaCpp(script=Script(fail_after=3, failure=failure)) as server, pytest.raises(EngineFailed):
+        await answer(engine_at(server))

@@ -1,0 +1,128 @@
+from typing import Any
+
+import pytest
+
+from inference.chunks import Usage
+from inference.engines import engine_for
+from inference.engines.base import Description, EndpointAddress, Engine
+from inference.errors import EngineFailed, EngineRefused, EngineUnavailable, UnsupportedParameter
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.script import Script
+from tests.fakes.tgi_events import event
+from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
+
+
+def engine_at(server: FakeOpenAI, *, path: str = "", credential: str = "") -> Engine:
+    return engine_for(EndpointAddress("openai", server.url + path, credential, "org/model"))
+
+
+def replaying(*deltas: dict[str, Any], finish_reason: str = "stop", **more: Any) -> Script:
+    """Return a script that plays these deltas and then the finish reason."""
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
+    return Script(replayed=[{"choices": [choice]} | more for choice in choices])
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+async def test_an_answer_comes_with_its_usage(path: str) -> None:
+    with FakeOpenAI(api_key="secret") as server:
+        chunks = await answer(engine_at(server, path=path, credential="secret"))
+    assert text(chunks) == "The quick brown fox"
+    assert finish_reasons(chunks) == ["stop"]
+    assert final_usage(chunks) == Usage(8, 4)
+
+
+async def test_extensions_are_passed_on_and_fields_without_effect_are_not() -> None:
+    wanted = chat(top_k=5, chat_template_kwargs={"enable_thinking": False}, user="ada", stop="END", max_tokens=9)
+    with FakeOpenAI() as server:
+        await answer(engine_at(server), wanted)
+        assert server.requests[0].json == {
+            "model": "org/model",
+            "messages": [{"role": "user", "content": "hello"}],
+            "max_tokens": 9,
+            "stop": "END",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "top_k": 5,
+            "chat_template_kwargs": {"enable_thinking": False},
+        }
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+async def test_reasoning_comes_under_either_name(field: str) -> None:
+    with FakeOpenAI(script=replaying({field: "hm"}, {"content": "yes"})) as server:
+        chunks = await answer(engine_at(server))
+    assert [(chunk.reasoning, chunk.content) for chunk in chunks[:2]] == [("hm", None), (None, "yes")]
+
+
+async def test_parallel_tool_calls_keep_their_ids() -> None:
+    def call(index: int, **more: Any) -> dict[str, Any]:
+        return {"tool_calls": [{"index": index, "function": more.pop("function")} | more]}
+
+    script = replaying(
+        call(0, id="a", type="function", function={"name": "one", "arguments": ""}),
+        call(0, function={"arguments": "{}"}),
+        call(1, id="b", type="function", function={"name": "two", "arguments": "[]"}),
+        finish_reason="tool_calls",
+    )
+    with FakeOpenAI(script=script) as server:
+        chunks = await answer(engine_at(server))
+    assert called(chunks) == {0: ("one", "{}"), 1: ("two", "[]")}
+    assert [call.id for chunk in chunks for call in chunk.tool_calls] == ["a", None, "b"]
+    assert finish_reasons(chunks) == ["tool_calls"]
+
+
+async def test_usage_may_ride_on_any_chunk() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+    with FakeOpenAI(script=replaying({"content": "a"}, usage=usage)) as server:
+        assert (await answer(engine_at(server)))[0].usage == Usage(5, 2, 4)
+
+
+async def test_logprobs_are_passed_on_as_they_are() -> None:
+    logprobs = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": []}]}
+    choices = [{"index": 0, "delta": {"content": "a"}, "logprobs": logprobs, "finish_reason": "stop"}]
+    with FakeOpenAI(script=Script(replayed=[{"choices": choices}])) as server:
+        (chunk,) = await answer(engine_at(server))
+    assert bytes(chunk.logprobs or b"") == b'{"content":[{"token":"a","logprob":-0.5,"top_logprobs":[]}]}'
+
+
+async def test_an_aborted_answer_is_no_answer() -> None:
+    with FakeOpenAI(script=replaying({"content": "a"}, finish_reason="abort")) as server, pytest.raises(EngineFailed):
+        await answer(engine_at(server))
+
+
+@pytest.mark.parametrize(("code", "error"), [(400, EngineRefused), (500, EngineFailed), (None, EngineFailed)])
+async def test_an_error_in_the_stream_is_one(code: int | None, error: type[Exception]) -> None:
+    failure = event({"error": {"message": "no", "code": code}})
+    with FakeOpenAI(script=Script(fail_after=0, failure=failure)) as server, pytest.raises(error):
+        await answer(engine_at(server))
+
+
+async def test_a_refusal_keeps_its_parameter() -> None:
+    body = b'{"error":{"message":"too hot","type":"BadRequestError","param":"temperature","code":400}}'
+    with (
+        FakeOpenAI(script=Script(response=(400, "application/json", body))) as server,
+        pytest.raises(EngineRefused) as raised,
+    ):
+        await answer(engine_at(server))
+    assert (raised.value.message, raised.value.param) == ("too hot", "temperature")
+
+
+async def test_there_is_nothing_to_count_with() -> None:
+    with FakeOpenAI() as server:
+        assert await engine_at(server).count_prompt(chat()) is None
+        assert await engine_at(server).count_text("hello") is None
+
+
+async def test_the_list_of_models_describes_and_tells_health() -> None:
+    with FakeOpenAI(api_key="secret") as server:
+        assert await engine_at(server, credential="secret").describe() == Description("org/model", 8192)
+        assert await engine_at(server, credential="secret").is_healthy()
+        assert not await engine_at(server).is_healthy()
+        with pytest.raises(EngineUnavailable):
+            await engine_at(server).describe()
+
+
+def test_several_choices_are_refused() -> None:
+    with pytest.raises(UnsupportedParameter):
+        engine_for(EndpointAddress("openai", "http://localhost")).check(chat(n=2))
