@@ -1,0 +1,54 @@
+/** Keeps a scrolling box at its end while text arrives, but only for a reader who is there. */
+const NEAR_PIXELS = 64;
+
+export class Follower {
+  isFollowing = $state(true);
+  hasNewText = $state(false);
+  #box: HTMLElement | null = null;
+  #top = 0;
+  #height = 0;
+
+  /** `hasText`: whether there is anything to follow; a page that only greets stays at its top. */
+  constructor(readonly hasText: () => boolean) {}
+
+  /** An attachment for the scrolling box; its first child is what grows. */
+  attach = (box: HTMLElement): (() => void) => {
+    this.#box = box;
+    const onScroll = () => this.#scrolled(box);
+    const observer = new ResizeObserver(() => this.#grown(box));
+    observer.observe(box);
+    if (box.firstElementChild) observer.observe(box.firstElementChild);
+    box.addEventListener("scroll", onScroll, { passive: true });
+    return () => {
+      observer.disconnect();
+      box.removeEventListener("scroll", onScroll);
+    };
+  };
+
+  /** Goes to the end and stays there. */
+  toEnd(): void {
+    this.isFollowing = true;
+    this.hasNewText = false;
+    if (this.#box) this.#box.scrollTop = this.#box.scrollHeight;
+  }
+
+  #scrolled(box: HTMLElement): void {
+    // Content that shrank has moved up by itself, and #grown has noted it; what is left is the reader's own move.
+    const movedUp = box.scrollTop < this.#top - 1;
+    const distance = box.scrollHeight - box.scrollTop - box.clientHeight;
+    if (movedUp) this.isFollowing = false;
+    else if (distance <= NEAR_PIXELS) {
+      this.isFollowing = true;
+      this.hasNewText = false;
+    }
+    this.#top = box.scrollTop;
+  }
+
+  #grown(box: HTMLElement): void {
+    if (!this.hasText()) box.scrollTop = 0;
+    else if (this.isFollowing) box.scrollTop = box.scrollHeight;
+    else if (box.scrollHeight > this.#height) this.hasNewText = true;
+    this.#top = box.scrollTop;
+    this.#height = box.scrollHeight;
+  }
+}

@@ -1,0 +1,141 @@
+/** What the server says and hears: the contract between playground/ and this application. */
+export type Id = string | number;
+
+export interface CatalogueModel {
+  id: string;
+  name: string;
+  owner: string;
+  description: string;
+  modalities: string[];
+  features: string[];
+  context_tokens: number;
+  lifecycle: string;
+  price: { input: string; output: string; cached_input: string | null };
+  health: "up" | "down" | "unknown";
+  is_new: boolean;
+}
+
+export interface Project {
+  path: string;
+  role: "owner" | "admin" | "member" | "viewer";
+  can_call: boolean;
+}
+
+export interface ApiError {
+  message: string;
+  type: string;
+  param: string | null;
+  code: string | null;
+  doc_url?: string | null;
+  request_id?: string | null;
+}
+
+/** What became of a run; the numbers are there once it has ended. */
+export interface RunSummary {
+  run: string;
+  request_id: string;
+  model: string;
+  ending: string | null;
+  finish_reason: string | null;
+  prompt_tokens: number | null;
+  completion_tokens: number | null;
+  cost_dollars: string | null;
+  first_token_ms: number | null;
+  duration_ms: number | null;
+  tokens_per_second: number | null;
+}
+
+export interface Message {
+  id: Id;
+  role: "user" | "assistant";
+  content: string;
+  reasoning: string;
+  state: "complete" | "running" | "stopped" | "failed";
+  run: RunSummary | null;
+  error: ApiError | null;
+}
+
+export interface ResponseFormat {
+  type: "text" | "json_object" | "json_schema";
+}
+
+export interface Parameters {
+  temperature?: number;
+  top_p?: number;
+  max_tokens?: number;
+  frequency_penalty?: number;
+  presence_penalty?: number;
+  seed?: number;
+  stop?: string[];
+  response_format?: ResponseFormat;
+}
+
+export interface Conversation {
+  id: Id;
+  project: string;
+  model: string;
+  title: string;
+  system_prompt: string;
+  parameters: Parameters;
+  draft: string;
+  messages: Message[];
+  running: string | null;
+}
+
+export interface ConversationSummary {
+  id: Id;
+  title: string;
+  model: string;
+  updated_at: string;
+}
+
+/** The fields of a conversation that this side may change. */
+export type Changes = Partial<Pick<Conversation, "model" | "system_prompt" | "parameters" | "draft" | "title">>;
+
+export interface Balance {
+  project: string;
+  balance_nano: string;
+  held_nano: string;
+  available_nano: string;
+}
+
+export interface PageState {
+  user: { email: string; name: string };
+  projects: Project[];
+  /** Null for a person who is in no team. */
+  project: string | null;
+  models: CatalogueModel[];
+  conversation: Conversation | null;
+  conversations: ConversationSummary[];
+  defaults: Parameters;
+  base_url: string;
+  reconnect_grace_seconds: number;
+}
+
+export interface Code {
+  request: unknown;
+  curl: string;
+  python: string;
+  javascript: string;
+}
+
+export interface Chunk {
+  content?: string;
+  reasoning?: string;
+}
+
+export type ServerFrame =
+  | { type: "started"; ref: string; conversation: Id; run: string; request_id: string; user: Message | null; message: Message }
+  | { type: "queued"; run: string; position: number }
+  | { type: "chunks"; run: string; from: number; chunks: Chunk[] }
+  | { type: "ended"; run: string; message: Message }
+  | { type: "failed"; ref: string | null; run: string | null; error: ApiError; message: Message | null; draft: string | null }
+  | ({ type: "balance" } & Balance)
+  | { type: "revoked"; message: string };
+
+export type ClientFrame =
+  | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null }
+  | { type: "regenerate"; ref: string; conversation: Id; message: Id }
+  | { type: "stop"; run: string }
+  | { type: "attach"; run: string; after: number }
+  | { type: "watch"; project: string };

@@ -1,0 +1,42 @@
+/** Numbers and moments as people read them. Money arrives as integers in strings: nano-credits, 10^9 to a dollar. */
+import { language } from "./i18n";
+
+const NANO = 1_000_000_000n;
+const plain = new Intl.NumberFormat(language);
+
+/** Nano-credits as dollars, rounded down: two digits, or four below one dollar, so small sums still show. */
+export function dollars(nano: string): string {
+  const amount = BigInt(nano);
+  const size = amount < 0n ? -amount : amount;
+  const digits = size >= NANO || size === 0n ? 2 : 4;
+  const fraction = (size % NANO).toString().padStart(9, "0").slice(0, digits);
+  return `${amount < 0n ? "−" : ""}$${plain.format(size / NANO)}.${fraction}`;
+}
+
+/** A context length as people say it: 131072 is 128K, 200000 is 200K, 1048576 is 1M. */
+export function tokenCount(tokens: number): string {
+  for (const [size, unit] of [[1_048_576, "M"], [1_000_000, "M"], [1_024, "K"], [1_000, "K"]] as const) {
+    if (tokens >= size && tokens % size === 0) return `${tokens / size}${unit}`;
+  }
+  return tokens < 10_000 ? plain.format(tokens) : `${Math.round(tokens / 1000)}K`;
+}
+
+export function whole(count: number): string {
+  return plain.format(count);
+}
+
+/** Milliseconds as "310 ms" or "2.4 s". */
+export function duration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+export type Age = "today" | "yesterday" | "thisWeek" | "older";
+
+/** In which part of the history a conversation belongs. */
+export function ageOf(moment: string, now = new Date()): Age {
+  const midnight = new Date(now).setHours(0, 0, 0, 0);
+  const days = (midnight - new Date(moment).setHours(0, 0, 0, 0)) / 86_400_000;
+  if (days < 1) return "today";
+  if (days < 2) return "yesterday";
+  return days < 7 ? "thisWeek" : "older";
+}
