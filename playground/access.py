@@ -1,0 +1,100 @@
+"""Who may see what: signed-in people, and the projects that they belong to."""
+
+from enum import IntEnum
+from importlib import import_module
+from typing import Any
+
+from channels.auth import get_user
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db.models import QuerySet
+
+from accounts import keys
+from accounts.errors import IdentityError, RoleMayNotCall
+from accounts.models import Membership, Project, User
+from credits.models import Account
+from playground.errors import NotFound, SignedOut
+
+MAX_PROJECTS_LISTED = 500
+
+
+class Standing(IntEnum):
+    """What a person may do in a project, from least to most."""
+
+    NOTHING = 0
+    LOOKS = 1
+    CALLS = 2
+
+
+def projects_of(user: User) -> "QuerySet[Project]":
+    """Return the projects that a person may look into; an operator may look into all."""
+    projects = Project.objects.select_related("team").order_by("team__slug", "slug")
+    return projects if user.is_superuser else projects.filter(team__memberships__user=user)
+
+
+def project_of(user: User, path: str) -> Project:
+    """Return the project ``team/project``. Raises NotFound, for another team's just the same."""
+    team, _, slug = path.partition("/")
+    project = projects_of(user).filter(team__slug=team, slug=slug).first()
+    if project is None:
+        raise NotFound
+    return project
+
+
+def listed_projects(user: User) -> list[dict[str, Any]]:
+    """Return the projects for the switcher, with what the person is in each."""
+    roles = dict(user.memberships.values_list("team_id", "role"))
+    default = Membership.Role.OWNER if user.is_superuser else Membership.Role.VIEWER
+    return [
+        {
+            "path": str(project),
+            "role": (role := str(roles.get(project.team_id, default))),
+            "can_call": user.is_superuser or role in Membership.CALLING_ROLES,
+        }
+        for project in projects_of(user)[:MAX_PROJECTS_LISTED]
+    ]
+
+
+def balance(project: Project) -> dict[str, str]:
+    """Return what the project's team has, in nano-credits; strings, because JavaScript's numbers end before ours."""
+    account = Account.objects.filter(team_id=project.team_id).first() or Account(team_id=project.team_id)
+    return {
+        "project": str(project),
+        "balance_nano": str(account.balance_nano),
+        "held_nano": str(account.held_nano),
+        "available_nano": str(account.available_nano),
+    }
+
+
+async def signed_in(scope: dict[str, Any]) -> User:
+    """Return who a socket belongs to as of now, not as of its handshake. Raises SignedOut.
+
+    The session must still be there, its user active and the password the one that it was opened with.
+    """
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    user = await get_user({"session": store(session_key=scope["session"].session_key)})
+    if not isinstance(user, User):
+        raise SignedOut
+    return user
+
+
+def balance_for(user: User, path: str) -> dict[str, str]:
+    """Return the balance of a project that the person may look into. Raises NotFound."""
+    return balance(project_of(user, path))
+
+
+async def abalance_for(user: User, path: str) -> dict[str, str]:
+    """Do as ``balance_for`` does."""
+    found: dict[str, str] = await database_sync_to_async(balance_for)(user, path)
+    return found
+
+
+async def standing(user: User, path: str) -> Standing:
+    """Return what a person may do in a project at this moment."""
+    try:
+        await keys.aauthorize(user.pk, path)
+    except RoleMayNotCall:
+        return Standing.LOOKS
+    except IdentityError:
+        return Standing.NOTHING
+    return Standing.CALLS

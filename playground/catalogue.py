@@ -1,0 +1,67 @@
+"""The models as cards: what a person wants to know before trying one."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from inference.models import Model, Price
+
+NEW_FOR = timedelta(days=30)
+MICRO = 1_000_000
+
+
+def cards() -> list[dict[str, Any]]:
+    """Return every model that can be called, the newest first."""
+    prices = _prices()
+    return [_card(model, prices[model.pk]) for model in _models() if model.pk in prices]
+
+
+def card(model_id: str) -> dict[str, Any] | None:
+    """Return one model; None where there is none, or none that can be called."""
+    return next((each for each in cards() if each["id"] == model_id), None)
+
+
+def _models() -> "QuerySet[Model]":
+    callable_models = Model.objects.exclude(lifecycle=Model.Lifecycle.RETIRED)
+    return callable_models.prefetch_related("endpoints").order_by("-released_on", "-created_at", "id")
+
+
+def _prices() -> dict[str, Price]:
+    """Return each model's price in force: the latest that has started."""
+    started = Price.objects.filter(starts_at__lte=timezone.now()).order_by("starts_at")
+    return {price.model_id: price for price in started}
+
+
+def _card(model: Model, price: Price) -> dict[str, Any]:
+    owner, _, _ = model.pk.rpartition("/")
+    return {
+        "id": model.pk,
+        "name": model.name,
+        "owner": owner,
+        "description": model.description,
+        "modalities": model.modalities,
+        "features": model.features,
+        "context_tokens": model.context_tokens,
+        "parameters_total": model.parameters_total,
+        "license": model.license,
+        "released_on": model.released_on.isoformat() if model.released_on else None,
+        "hub_url": model.hub_url,
+        "lifecycle": model.lifecycle,
+        "replacement": model.replacement_id,
+        "price": {
+            "input": dollars_per_mtok(price.input_microcredits_per_mtok),
+            "output": dollars_per_mtok(price.output_microcredits_per_mtok),
+            "cached_input": dollars_per_mtok(price.cached_input_microcredits_per_mtok),
+        },
+        "health": "unknown" if any(endpoint.is_enabled for endpoint in model.endpoints.all()) else "down",
+        "is_new": timezone.now() - model.created_at < NEW_FOR,
+    }
+
+
+def dollars_per_mtok(microcredits: int) -> str:
+    """Write a price as people do: ``0.22``, ``15.00``, ``0.0375``."""
+    whole, _, fraction = f"{Decimal(microcredits) / MICRO:.6f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -1,0 +1,113 @@
+"""What the chat page asks for over HTTP: conversations, their code, the balance. Errors have OpenAI's shape."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views import View
+
+from accounts.models import User
+from playground import access, conversations, forms, keeper
+from playground.code import snippets
+from playground.errors import DOMAIN_ERRORS, SignedOut, describe, status
+from playground.models import Conversation
+from playground.request import next_request, request_of
+from playground.wire import conversation_json, listing
+
+
+class JsonView(View):
+    """Answers signed-in people in JSON, refusals included."""
+
+    user: User
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Do what the method says, or tell why not."""
+        try:
+            if not isinstance(request.user, User):
+                raise SignedOut
+            self.user = request.user
+            return super().dispatch(request, *args, **kwargs)
+        except DOMAIN_ERRORS as error:
+            return JsonResponse({"error": describe(error)}, status=status(error))
+
+
+class Conversations(JsonView):
+    """A person's conversations in a project."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """List the latest."""
+        project = access.project_of(self.user, request.GET.get("project", ""))
+        return JsonResponse({"conversations": listing(conversations.recent(self.user, project))})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Begin one."""
+        form = forms.read(forms.read_conversation, request.body)
+        return JsonResponse(conversation_json(conversations.create(self.user, form)), status=201)
+
+
+class OneConversation(JsonView):
+    """One conversation."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return it whole."""
+        return JsonResponse(conversation_json(conversations.find(self.user, pk)))
+
+    def patch(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Change its settings, its title or its draft; answered without a body, because drafts are saved often."""
+        conversations.change(conversations.find(self.user, pk), forms.read(forms.read_changes, request.body))
+        return HttpResponse(status=204)
+
+    def delete(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Delete it; an answer under way is stopped."""
+        _find_stopped(self.user, pk).delete()
+        return HttpResponse(status=204)
+
+
+class ClearedConversation(JsonView):
+    """A conversation to empty."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Delete all of its messages; settings and draft stay."""
+        conversation = _find_stopped(self.user, pk)
+        conversations.cut(conversation, 0)
+        return JsonResponse(conversation_json(conversation))
+
+
+class OneMessage(JsonView):
+    """One message of a conversation."""
+
+    def delete(self, request: HttpRequest, pk: UUID, message: UUID) -> HttpResponse:
+        """Delete it and all after it."""
+        conversation = _find_stopped(self.user, pk)
+        conversations.cut(conversation, conversations.message_of(conversation, message).position)
+        return HttpResponse(status=204)
+
+
+class ConversationCode(JsonView):
+    """A request of a conversation as code."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return the request that made ``message``, or the next one, with the draft if there is one."""
+        conversation = conversations.find(self.user, pk)
+        if "message" in request.GET:
+            answer = conversations.answer_of(conversation, forms.identifier(request.GET["message"]))
+            body = request_of(answer)
+        else:
+            body = next_request(conversation, conversation.draft)
+        return JsonResponse({"request": body, **snippets(body, str(conversation.project))})
+
+
+class Balance(JsonView):
+    """What a project's team has left."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Return it in nano-credits."""
+        return JsonResponse(access.balance_for(self.user, request.GET.get("project", "")))
+
+
+def _find_stopped(user: User, pk: UUID) -> Conversation:
+    """Return a conversation to delete from, after telling its answer to stop. Raises NotFound."""
+    conversation = conversations.find(user, pk)
+    keeper.stop(pk)
+    return conversation

@@ -1,0 +1,109 @@
+"""Keeps answers: one task for each run, not for each connection, writes its end down, whoever is still listening."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
+
+from accounts import keys
+from accounts.models import User
+from inference import chat, completion
+from inference.completion import Completion
+from inference.errors import EngineError, EngineFailed
+from playground import claims, conversations
+from playground.conversations import Turn
+from playground.errors import DOMAIN_ERRORS, describe
+from playground.forms import Regenerate, Send
+from playground.limits import OUTCOME_SECONDS
+from playground.wire import message_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A run of this process and, to be awaited, the frame that tells its end."""
+
+    completion: Completion
+    turn: Turn
+    final: "asyncio.Task[dict[str, Any]]"
+
+
+_kept: dict[str, Kept] = {}
+
+
+async def ask(user: User, form: Send | Regenerate) -> Kept:
+    """Append a turn to a conversation and start its run. Raises one of DOMAIN_ERRORS, with nothing changed."""
+    conversation = await database_sync_to_async(conversations.find)(user, form.conversation)
+    caller = await keys.aauthorize(user.pk, str(conversation.project))
+    run = claims.claim(conversation.pk)
+    turn: Turn | None = None
+    try:
+        turn = await database_sync_to_async(conversations.append)(user, form, run)
+        request = chat.parse(turn.body)
+    except BaseException:
+        claims.release(conversation.pk)
+        if turn:
+            await database_sync_to_async(conversations.withdraw)(turn)
+        raise
+    started = completion.start(caller, request, run_id=run, resumable=True)
+    kept = Kept(started, turn, asyncio.create_task(_keep(started, turn), name=f"keeper of {run}"))
+    _kept[run] = kept
+    return kept
+
+
+def find(run: str) -> Kept | None:
+    """Return a run of this process that lives or ended within OUTCOME_SECONDS; the caller checks whose it is."""
+    return _kept.get(run)
+
+
+def stop(conversation: UUID) -> None:
+    """Stop the answer that a conversation is being given, if it is; for any thread. Its end is written down later."""
+    kept = _kept.get(claims.run_of(conversation) or "")
+    if kept:
+        kept.completion.loop.call_soon_threadsafe(kept.completion.stop)
+
+
+async def drain() -> None:
+    """Wait until the end of every run is written down, for a process that shuts down after its runs were ended."""
+    await asyncio.gather(*(kept.final for kept in _kept.values()), return_exceptions=True)
+
+
+async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:
+    """Wait for the end of a run, write it down, and return the frame that tells it."""
+    try:
+        await run.ended()
+        return await _conclude(run, turn)
+    except DatabaseError:
+        logger.exception("the answer of run %s could not be written down", run.id)
+        return _failed(run, EngineFailed(), None, None)
+    finally:
+        claims.release(turn.conversation.pk)
+        asyncio.get_running_loop().call_later(OUTCOME_SECONDS, _kept.pop, run.id, None)
+
+
+async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:
+    error, chunks = run.answer.error, run.answer.chunks
+    if error and not chunks and not isinstance(error, EngineError):
+        # Refused, not failed: as if it had never been sent, and the text is not lost.
+        return _failed(run, error, None, await database_sync_to_async(conversations.withdraw)(turn))
+    content = "".join(chunk.content for chunk in chunks if chunk.content)
+    reasoning = "".join(chunk.reasoning for chunk in chunks if chunk.reasoning)
+    conclude = database_sync_to_async(conversations.conclude)
+    message = message_json(await conclude(turn, run.receipt, content, reasoning, error))
+    return _failed(run, error, message, None) if error else {"type": "ended", "run": run.id, "message": message}
+
+
+def _failed(run: Completion, error: Exception, message: dict[str, Any] | None, draft: str | None) -> dict[str, Any]:
+    shown = error if isinstance(error, DOMAIN_ERRORS) else EngineFailed()
+    return {
+        "type": "failed",
+        "run": run.id,
+        "error": describe(shown, run.id),
+        "message": message,
+        "draft": draft,
+    }

@@ -1,0 +1,63 @@
+"""One socket, whatever is said on it: frames out within a bound, and tasks that end when it does."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+
+from inference.completion import ReaderTooSlow
+
+logger = logging.getLogger(__name__)
+
+
+class Socket(AsyncWebsocketConsumer):
+    """Base of consumers whose work outlives the handling of a frame.
+
+    Handlers start tasks with ``begin`` and return, so that the next frame is heard. ``until_closed`` takes whatever
+    must be given back at the end.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Live until the socket closes or is cut; whatever was started for it ends with it."""
+        self._life = asyncio.current_task()
+        self._is_cut = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        try:
+            with ExitStack() as self.until_closed:
+                await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._is_cut:
+                raise
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Start a task that ends with the socket."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def tell(self, frame: dict[str, Any]) -> None:
+        """Send one frame. Raises ReaderTooSlow for whoever takes nothing for READER_SECONDS, and cuts the socket."""
+        try:
+            async with asyncio.timeout(settings.READER_SECONDS):
+                await self.send(text_data=msgspec.json.encode(frame).decode())
+        except TimeoutError:
+            # Without a farewell, which would wait behind everything that was not taken.
+            self._is_cut = True
+            if self._life:
+                self._life.cancel()
+            raise ReaderTooSlow from None
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, (ReaderTooSlow, OSError)):
+            logger.error("a task of a socket broke down", exc_info=error)

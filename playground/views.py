@@ -1,0 +1,101 @@
+"""The pages: catalogue, model, chat, documentation."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from playground import access, catalogue, conversations
+from playground.code import base_url, snippets
+from playground.documents import documents
+from playground.errors import NotFound
+from playground.forms import identifier
+from playground.models import Conversation
+from playground.request import example_request
+from playground.wire import conversation_json, listing
+
+# What the page's sliders stand at until they are moved; a parameter that was not moved is not sent.
+DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+
+
+@require_safe
+@login_required
+def show_catalogue(request: HttpRequest) -> HttpResponse:
+    """Show every model that can be called."""
+    return render(request, "playground/catalogue.html", {"models": catalogue.cards(), **_projects(request)})
+
+
+@require_safe
+@login_required
+def show_model(request: HttpRequest, model_id: str) -> HttpResponse:
+    """Show one model, with code that calls it."""
+    model = catalogue.card(model_id)
+    if model is None:
+        raise Http404("There is no such model.")
+    context = _projects(request)
+    code = snippets(example_request(model_id), context["project"] or "team/project")
+    return render(request, "playground/model.html", {"model": model, "code": code, **context})
+
+
+@require_safe
+@login_required
+@ensure_csrf_cookie
+def show_chat(request: HttpRequest) -> HttpResponse:
+    """Show the playground, where it was left; a conversation that is not the person's own is not found."""
+    user = _user(request)
+    conversation = _asked_conversation(request)
+    context = _projects(request, conversation)
+    project = context["project"]
+    state = {
+        "user": {"email": user.email, "name": user.name},
+        "projects": context["projects"],
+        "project": project,
+        "models": catalogue.cards(),
+        "conversation": conversation_json(conversation) if conversation else None,
+        "conversations": listing(conversations.recent(user, access.project_of(user, project))) if project else [],
+        "defaults": DEFAULTS,
+        "base_url": base_url(),
+        "reconnect_grace_seconds": settings.RECONNECT_GRACE_SECONDS,
+    }
+    return render(request, "playground/chat.html", {"state": state, **context})
+
+
+@require_safe
+def show_document(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a page of documentation, signed in or not."""
+    pages = documents()
+    if slug not in pages:
+        raise Http404("There is no such page.")
+    page = pages[slug]
+    context = {"slug": slug, "title": page.title, "content": page.html, "pages": list(pages.values())}
+    return render(request, "docs.html", context)
+
+
+def _asked_conversation(request: HttpRequest) -> Conversation | None:
+    asked = request.GET.get("conversation")
+    if not asked:
+        return None
+    try:
+        return conversations.find(_user(request), identifier(asked))
+    except NotFound:
+        raise Http404("There is no such conversation.") from None
+
+
+def _projects(request: HttpRequest, conversation: Conversation | None = None) -> dict[str, Any]:
+    """Return the person's projects, and the one to begin in: the asked one, the last one used, or the first."""
+    user = _user(request)
+    projects = access.listed_projects(user)
+    paths = [project["path"] for project in projects]
+    last = conversation or conversations.of(user).order_by("-updated_at").first()
+    wanted = [str(conversation.project) if conversation else request.GET.get("project"), last and str(last.project)]
+    return {"projects": projects, "project": next((path for path in [*wanted, *paths] if path in paths), None)}
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+
+@pytest.fixture(autouse=True)
+def _documents(tmp_path: Path, settings: Settings) -> None:
+    settings.BASE_DIR = tmp_path
+    (tmp_path / "secret.md").write_text("# Secret")
+    (tmp_path / "docs" / "decisions").mkdir(parents=True)
+    (tmp_path / "docs" / "decisions" / "one.md").write_text("# Inside")
+    (tmp_path / "docs" / "errors.md").write_text(
+        "# When calls fail\n\n## `model_not_found`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+        "<script>alert(1)</script> <b onclick='x'>bold</b> [go](javascript:alert(1))\n"
+    )
+
+
+def test_a_page_is_shown_to_anyone_with_ids_that_errors_link_to() -> None:
+    page = Client().get("/docs/errors")
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert '<h2 id="model_not_found"><code>model_not_found</code></h2>' in text
+    assert "When calls fail" in text
+    assert "<td>1</td>" in text
+
+
+def test_raw_html_and_script_links_stay_text() -> None:
+    text = Client().get("/docs/errors").content.decode()
+    assert "<script>alert" not in text
+    assert "<b onclick" not in text
+    assert 'href="javascript:' not in text
+
+
+@pytest.mark.parametrize("name", ["missing", "..%2Fsecret", "../secret", "decisions/one", "errors.md", "%2e%2e/secret"])
+def test_only_known_names_are_found(name: str) -> None:
+    assert Client().get(f"/docs/{name}").status_code == 404
+
+
+def test_a_changed_file_shows_without_a_restart(tmp_path: Path) -> None:
+    Client().get("/docs/errors")
+    (tmp_path / "docs" / "errors.md").write_text("# Rewritten")
+    assert "Rewritten" in Client().get("/docs/errors").content.decode()

@@ -1,0 +1,156 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from accounts.models import Membership, User
+from playground import limits
+from tests.fakes.server import eventually
+from tests.fakes.tgi import FakeTgi
+from tests.playground.cast import PROJECT, Cast, browser, calls, conversation_of
+from tests.playground.tab import Tab, handshake, session_of, tab
+from tests.playground.test_origins import HOSTILE
+
+begin = sync_to_async(conversation_of)
+sign_in = sync_to_async(session_of)
+CLOSED = {"type": "websocket.close", "code": 4403}
+
+
+async def refused(session: str, origin: str) -> bool:
+    socket = handshake(session, origin)
+    connected, _ = await socket.connect(timeout=5)
+    await socket.disconnect()
+    return not connected
+
+
+async def test_a_handshake_from_a_hostile_page_is_refused_though_its_cookie_is_right(cast: Cast, tgi: FakeTgi) -> None:
+    session = await sign_in(cast.member)
+    for origin in [*HOSTILE, "http://evil.test", "http://testserver:80", "http://testserver.evil.test", "null"]:
+        assert await refused(session, origin), origin
+    assert not await refused(session, "http://testserver")
+
+
+async def test_a_handshake_without_a_valid_session_is_refused(cast: Cast, tgi: FakeTgi) -> None:
+    ended = await sign_in(cast.member)
+    await Session.objects.filter(pk=ended).adelete()
+    inactive = await sign_in(cast.owner)
+    await User.objects.filter(pk=cast.owner.pk).aupdate(is_active=False)
+    for session in ("", "x", "0" * 32, ended, inactive):
+        assert await refused(session, "http://testserver"), session
+
+
+async def test_the_sockets_of_one_person_are_bounded(cast: Cast, tgi: FakeTgi) -> None:
+    session = await sign_in(cast.member)
+    sockets = [handshake(session) for _ in range(limits.MAX_SOCKETS_PER_USER + 1)]
+    connected = [(await socket.connect(timeout=5))[0] for socket in sockets]
+    assert connected == [True] * limits.MAX_SOCKETS_PER_USER + [False]
+    for socket in sockets:
+        await socket.disconnect()
+    assert not await refused(session, "http://testserver")
+
+
+async def remove_member(cast: Cast, session: str) -> None:
+    await cast.member.memberships.all().adelete()
+
+
+async def make_viewer(cast: Cast, session: str) -> None:
+    await cast.member.memberships.aupdate(role=Membership.Role.VIEWER)
+
+
+async def deactivate(cast: Cast, session: str) -> None:
+    await User.objects.filter(pk=cast.member.pk).aupdate(is_active=False)
+
+
+async def sign_out(cast: Cast, session: str) -> None:
+    await Session.objects.filter(pk=session).adelete()
+
+
+async def change_password(cast: Cast, session: str) -> None:
+    cast.member.set_unusable_password()
+    await cast.member.asave()
+
+
+REVOCATIONS = [remove_member, make_viewer, deactivate, sign_out, change_password]
+
+
+async def closing(chat: Tab) -> float:
+    """Wait for the revocation and return how long it took."""
+    began = time.monotonic()
+    await chat.hear("revoked")
+    assert await chat.socket.receive_output(timeout=5) == CLOSED
+    return time.monotonic() - began
+
+
+async def open_tab(session: str) -> Tab:
+    socket = handshake(session)
+    assert (await socket.connect(timeout=5))[0]
+    chat = Tab(socket)
+    await chat.say(type="watch", project=PROJECT)
+    await chat.hear("balance")
+    # The watcher of changes needs a moment after its start to vouch for what it heard.
+    await asyncio.sleep(0.6)
+    return chat
+
+
+@pytest.mark.parametrize("revoke", REVOCATIONS)
+async def test_a_socket_closes_within_a_second_of_the_change(
+    cast: Cast, tgi: FakeTgi, revoke: Callable[[Cast, str], Awaitable[None]]
+) -> None:
+    session = await sign_in(cast.member)
+    chat = await open_tab(session)
+    async with tab(cast.owner) as other:
+        await revoke(cast, session)
+        assert await closing(chat) < 1
+        await other.say(type="watch", project=PROJECT)
+        assert (await other.hear("balance", "revoked"))["type"] == "balance"
+
+
+@pytest.mark.parametrize("revoke", [remove_member, make_viewer, deactivate])
+async def test_a_running_answer_ends_within_a_second_of_the_change(
+    cast: Cast, tgi: FakeTgi, revoke: Callable[[Cast, str], Awaitable[None]]
+) -> None:
+    from inference import live
+
+    live.watch()
+    tgi.script.endless, tgi.script.between = True, 0.01
+    session = await sign_in(cast.member)
+    conversation = await begin(cast.member)
+    chat = await open_tab(session)
+    await chat.ask(conversation.pk, "Go on for ever")
+    await chat.hear("chunks")
+    await revoke(cast, session)
+    assert await closing(chat) < 1
+    await eventually(lambda: calls(tgi)[-1].closed_at)
+
+
+async def test_a_change_that_takes_nothing_away_closes_nothing(cast: Cast, tgi: FakeTgi) -> None:
+    async with tab(cast.viewer) as chat:
+        await chat.say(type="watch", project=PROJECT)
+        await chat.hear("balance")
+        await cast.viewer.memberships.aupdate(role=Membership.Role.ADMIN)
+        await cast.member.memberships.all().adelete()
+        await asyncio.sleep(1.1)
+        await chat.say(type="watch", project=PROJECT)
+        assert (await chat.hear("balance", "revoked"))["type"] == "balance"
+
+
+async def test_a_message_on_a_dead_session_is_refused_even_before_the_change_is_heard(cast: Cast, tgi: FakeTgi) -> None:
+    session = await sign_in(cast.member)
+    socket = handshake(session)
+    await socket.connect(timeout=5)
+    chat = Tab(socket)
+    conversation = await begin(cast.member)
+    await Session.objects.filter(pk=session).adelete()
+    await chat.say(type="send", ref="r", conversation=str(conversation.pk), content="x")
+    await chat.hear("revoked")
+    assert not calls(tgi)
+    assert not await conversation.messages.aexists()
+
+
+def test_a_signed_out_browser_gets_no_page() -> None:
+    assert Client().get("/playground").headers["location"].startswith("/login")
+    assert browser(None).get("/playground/balance").json()["error"]["code"] == "signed_out"
