@@ -1,4 +1,4 @@
-"""The ASGI application: token streams go to Channels consumers, everything else to Django."""
+"""The ASGI application: token streams and sockets go to Channels consumers, everything else to Django."""
 
 import os
 from typing import Any, cast
@@ -9,15 +9,22 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
 # Django must be set up before the rooms' modules are imported.
+from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
 from api.routing import http_urlpatterns  # noqa: E402
 from config.edge import Edge  # noqa: E402
 from inference import live  # noqa: E402
+from playground.routing import websocket_urlpatterns  # noqa: E402
 
 live.watch()
 
 application = Edge(
-    ProtocolTypeRouter({"http": URLRouter([*http_urlpatterns, re_path(r"", cast(Any, django_application))])}),
+    ProtocolTypeRouter(
+        {
+            "http": URLRouter([*http_urlpatterns, re_path(r"", cast(Any, django_application))]),
+            "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+        }
+    ),
 )

@@ -22,7 +22,7 @@ class Edge:
     """The outermost ASGI application.
 
     The id is 32 hexadecimal digits in ``scope["request_id"]``, and ``x-request-id: req_…`` on the response. A body
-    above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it has grown too long.
+    above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it has grown that far.
     """
 
     def __init__(self, application: ASGI3Application) -> None:

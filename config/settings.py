@@ -4,6 +4,7 @@ Names without a comment are Django's own. All written files live under ``DATA_DI
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from environs import Env, validate
 
@@ -21,14 +22,16 @@ HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000, validate=validate.Range(min=0, max=65535))
 # Where people and programs reach this site; used in printed addresses and in links inside error bodies.
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://{HOST}:{PORT}").rstrip("/")
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+_public_host = urlsplit(PUBLIC_URL).hostname or HOST
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "") or secret_key(DATA_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST, _public_host])
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "console.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -46,6 +49,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.security.PagePolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -115,6 +119,26 @@ LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 SESSION_COOKIE_HTTPONLY = True
 
+# --- What browsers may do; all of it follows from PUBLIC_URL --------------------------------------------------------
+
+# The servers speak plain HTTP, so an https address means that a reverse proxy ends TLS in front of them. It must set
+# X-Forwarded-Proto itself, and append to X-Forwarded-For.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 1 if IS_HTTPS else 0, validate=validate.Range(min=0, max=8))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS and TRUSTED_PROXIES else None
+SECURE_SSL_REDIRECT = SECURE_PROXY_SSL_HEADER is not None
+# A program is told nothing by a redirect that its library follows in clear text.
+SECURE_REDIRECT_EXEMPT = [r"^v1/"]
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000, validate=validate.Range(min=0)) if IS_HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if IS_HTTPS else []
+X_FRAME_OPTIONS = "DENY"
+# Subdomains and browsers' preload lists are for the owner of the domain to decide, not for one site on it.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+if not IS_HTTPS and _public_host in ("localhost", "127.0.0.1", "::1"):
+    # On this machine alone there is no TLS and nobody in between. Any other http address keeps these warnings.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+
 REST_FRAMEWORK = {
     # A browser session is never accepted on /v1: the Bearer key is the only way in.
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
@@ -159,6 +183,13 @@ READER_BYTES = env.int("READER_BYTES", 1_048_576, validate=_positive)
 READER_SECONDS = env.float("READER_SECONDS", 30, validate=_positive)
 # The largest answer that is kept for one run.
 ANSWER_BYTES = env.int("ANSWER_BYTES", 8_388_608, validate=_positive)
+# From the first byte of a request to the end of its headers; then to the last byte of its body.
+REQUEST_HEAD_SECONDS = env.float("REQUEST_HEAD_SECONDS", 20, validate=_positive)
+REQUEST_BODY_SECONDS = env.float("REQUEST_BODY_SECONDS", 120, validate=_positive)
+# Between two requests on one connection.
+KEEP_ALIVE_SECONDS = env.int("KEEP_ALIVE_SECONDS", 75, validate=_positive)
+# A connection that we close, and whose client takes nothing or sends on, is cut after this.
+LINGER_SECONDS = env.float("LINGER_SECONDS", 10, validate=_positive)
 # What a server that ends gives to the answers under way.
 SHUTDOWN_SECONDS = env.float("SHUTDOWN_SECONDS", 5, validate=validate.Range(min=0))
 # How long a run that asked to be resumable lives without a subscriber.

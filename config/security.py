@@ -1,0 +1,38 @@
+"""What a browser may do with our pages: nothing inline, nothing from or to another site, in nobody's frame."""
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+# A reader may click a picture in an answer to see it; only there may one come from elsewhere.
+_CHAT_POLICY = {**_POLICY, "img-src": "'self' https:"}
+
+_SWITCHED_OFF = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "hid", "midi")
+_PERMISSIONS = ", ".join(f"{feature}=()" for feature in _SWITCHED_OFF)
+
+
+def _written(policy: dict[str, str]) -> str:
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
+
+
+class PagePolicy(MiddlewareMixin):
+    """Puts ``Content-Security-Policy`` and ``Permissions-Policy`` on every response that passes Django."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Set both headers; a view cannot widen them."""
+        match = request.resolver_match
+        is_chat = match is not None and match.url_name == "playground"
+        response.headers["Content-Security-Policy"] = _written(_CHAT_POLICY if is_chat else _POLICY)
+        response.headers["Permissions-Policy"] = _PERMISSIONS
+        return response

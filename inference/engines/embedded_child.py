@@ -1,0 +1,87 @@
+"""The embedded engine's own process: llama.cpp's server on a random loopback port.
+
+It is told everything in one JSON line on its standard input, never on the command line: the key would show there. It
+answers with one JSON line on its standard output once it can be asked, and ends when its standard input does, which is
+when its parent is gone, however that ended. Nothing of Django is loaded here.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+from typing import Any, NoReturn, TypedDict
+
+# The log is for a person who looks into a failure; past this it is not written any more.
+LOG_BYTES = 4_194_304
+# The site answers first: a token may wait for a request, not the other way round.
+NICENESS = 5
+
+
+class Order(TypedDict):
+    """What the parent asks for; ``context_tokens`` is per slot."""
+
+    model_file: str
+    model_id: str
+    key: str
+    slots: int
+    context_tokens: int
+    threads: int
+
+
+def main() -> NoReturn:
+    """Serve until the parent is gone."""
+    order: Order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES, LOG_BYTES))
+    # Whatever llama.cpp prints belongs into the log; the parent reads nothing but the one line.
+    with os.fdopen(os.dup(1), "w") as parent:
+        os.dup2(2, 1)
+        server = _serve(order)
+        parent.write(json.dumps({"base_url": server.listening_address}) + "\n")
+    while True:
+        threading.Event().wait()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, and leave at once: there is nothing to save."""
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)
+
+
+def _serve(order: Order) -> Any:
+    """Load the model and start to listen; the server serves for as long as it is referred to."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = order["model_file"]
+    # Otherwise answers would name the file's path on this machine.
+    parameters.model_alias = {order["model_id"]}
+    parameters.n_parallel = order["slots"]
+    parameters.n_ctx = order["slots"] * order["context_tokens"]
+    for processors in (parameters.cpuparams, parameters.cpuparams_batch):
+        processors.n_threads = order["threads"]
+        # Threads that wait do not spin: the site runs on the same cores.
+        processors.poll = 0
+    # Finished prompts beside those in the slots would take up to 8 GiB.
+    parameters.cache_ram_mib = 0
+    parameters.verbosity = 2
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [order["key"]]
+    _close_doors(parameters)
+    return xllamacpp.Server(parameters)
+
+
+def _close_doors(parameters: object) -> None:
+    """Turn off what only a person in front of llama.cpp needs; an empty origin is one that no browser sends."""
+    for name in ("endpoint_slots", "endpoint_props", "endpoint_metrics", "ui", "ui_mcp_proxy", "cors_credentials"):
+        setattr(parameters, name, False)
+    for name in ("cors_origins", "cors_methods", "cors_headers"):
+        setattr(parameters, name, "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""``manage.py serve`` as an operator meets it: real processes, the real engine."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.config.conftest import wait_until
+from tests.site import Site
+
+
+def chat(site: Site) -> str:
+    """Ask the embedded model something, and return its answer."""
+    body = {"model": site.model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+    headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{site.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: str = json.load(response)["choices"][0]["message"]["content"]
+        return answer
+
+
+def answers(site: Site) -> bool:
+    """Whether the embedded model can be asked now."""
+    try:
+        return bool(chat(site))
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            raise
+        return False
+
+
+def refusal(site: Site, *arguments: str) -> str:
+    """Start a site that must not start, and return what it says."""
+    site.launch(*arguments)
+    assert site.wait(30) == 1
+    assert "Traceback" not in site.output
+    return site.output
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_the_printed_curl_streams_an_answer_and_sigterm_leaves_nothing(tmp_path: Path, server: str) -> None:
+    with Site(tmp_path, server) as site:
+        assert site.admin["email"] in site.output
+        assert site.admin["password"] in site.output
+        streamed = subprocess.run(["bash", "-c", site.curl], capture_output=True, text=True, timeout=60, check=True)
+        events = [line for line in streamed.stdout.split("\n\n") if line]
+        assert events[-1] == "data: [DONE]"
+        first = json.loads(events[0].removeprefix("data: "))
+        assert first["object"] == "chat.completion.chunk"
+        assert len(events) > 3
+        tree = [site.process, *site.process.children(recursive=True)]
+        assert len(tree) == 2
+        assert site.stop() == 0
+        assert not any(process.is_running() for process in tree)
+        assert site.output.endswith("Parley has ended.\n")
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+@pytest.mark.parametrize("head", ["Content-Length: 400000000", "Transfer-Encoding: chunked"])
+def test_the_site_itself_refuses_a_large_upload(tmp_path: Path, server: str, head: str) -> None:
+    with Site(tmp_path, server, EMBEDDED_ENGINE="false") as site:
+        port = int(site.url.rpartition(":")[2])
+        request = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode()
+        chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+        before = site.process.memory_info().rss
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(request + chunk * 3)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        assert site.process.memory_info().rss - before < 10_000_000
+
+
+def test_a_killed_site_leaves_no_engine(tmp_path: Path) -> None:
+    site = Site(tmp_path).start()
+    engine = site.engine
+    assert engine is not None
+    site.kill()
+    psutil.wait_procs([engine], timeout=3)
+    assert not engine.is_running()
+
+
+def test_a_killed_engine_comes_back_and_answers(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        assert chat(site)
+        engine = site.engine
+        assert engine is not None
+        engine.kill()
+        wait_until(lambda: site.engine not in (None, engine), 10)
+        wait_until(lambda: answers(site), 30)
+    assert "The embedded engine ended (exit code -9)" in site.output
+
+
+def test_a_second_serve_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with Site(tmp_path, EMBEDDED_ENGINE="false") as site:
+        second = subprocess.run(
+            [*site.process.cmdline()],
+            cwd=site.process.cwd(),
+            env=site.process.environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert second.stderr.endswith(f"CommandError: Another `serve` is running on {tmp_path}.\n")
+    with site:
+        assert site.url
+
+
+def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = refusal(Site(tmp_path), "--port", port)
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "embedded engine" not in said
+
+
+def test_another_host_is_refused_until_the_printed_password_is_changed(tmp_path: Path) -> None:
+    site = Site(tmp_path, EMBEDDED_ENGINE="false", HOST="0.0.0.0")  # noqa: S104
+    said = refusal(site)
+    assert "Refusing to listen on 0.0.0.0 while the demo login" in said
+    assert f"manage.py changepassword {site.admin['email']}" in said
+    change = "from accounts.models import User; u = User.objects.get(); u.set_password('a new one'); u.save()"
+    site.manage("shell", "-c", change)
+    with site:
+        assert site.admin["password"] not in site.output
+        assert site.key in site.output
+
+
+def test_a_database_behind_the_code_is_refused(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "parley.sqlite3").unlink()
+    assert "run `manage.py migrate` first" in refusal(site)
+
+
+def test_a_revoked_key_is_not_printed(tmp_path: Path) -> None:
+    site = Site(tmp_path, EMBEDDED_ENGINE="false")
+    site.manage("revoke_key", site.key.split("_")[1])
+    with site:
+        assert site.key not in site.output
+
+
+def test_it_ends_cleanly_while_the_engine_is_still_starting(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.launch()
+    wait_until(lambda: site.engine, 30)
+    engine = site.engine
+    assert engine is not None
+    assert site.stop() == 0
+    assert not engine.is_running()
+    assert "Traceback" not in site.output
+
+
+def test_a_streamed_answer_under_way_ends_with_the_site_in_bounded_time(tmp_path: Path) -> None:
+    with Site(tmp_path, SHUTDOWN_SECONDS="1") as site:
+        endless = site.curl.replace('"stream": true', '"stream": true, "max_tokens": 2000, "temperature": 2')
+        with subprocess.Popen(["bash", "-c", endless], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+            assert client.stdout is not None
+            assert client.stdout.readline()
+            began = time.monotonic()
+            assert site.stop() == 0
+            assert time.monotonic() - began < 8
+            client.kill()
