@@ -15,8 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
 
-setup: $(VENV)/installed frontend database ## set up what serving needs
-	@echo "Set up. Start with: make run"
+setup: $(VENV)/installed frontend database ## set up what serving needs, and no more
 
 database: $(VENV)/installed
 	@$(MANAGE) migrate --verbosity 0

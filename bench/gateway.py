@@ -2,8 +2,8 @@
 
     python -m bench.gateway [--rounds 3]
 
-Authentication, holds and settlement are on. The gateway runs on one core; upstream and load share the other. Figures are
-medians of the rounds; servers and the direct connection take turns within a round.
+Authentication, holds and settlement are on. The gateway runs on one core; upstream and load share the other. Figures
+are medians of the rounds; servers and the direct connection take turns within a round.
 """
 
 import argparse

@@ -1,13 +1,15 @@
 """What the ledger costs: CPU milliseconds per request, which is one hold, one settlement and one row of the caller's.
 
-    python -m bench.ledger
+    python -m bench.ledger [--budgets]
 
+With ``--budgets``, the team, the project and the key have a daily budget each.
 Uses the database in ``DATABASE_URL``, which should be empty and is left with the bench's rows; otherwise a SQLite file
 in a temporary folder. On PostgreSQL the server's own CPU is not counted: it runs elsewhere.
 """
 
 import asyncio
 import os
+import sys
 import tempfile
 import time
 from typing import Final
@@ -42,6 +44,9 @@ def _measure() -> None:
 
     team = Team.objects.create(slug=f"bench-{uuid4().hex[:8]}")
     ledger.grant(team.pk, 1_000 * NANO, reason="bench", actor="bench")
+    if "--budgets" in sys.argv:
+        for scope, reference in (("team", ""), ("project", "1"), ("key", "bench")):
+            ledger.set_budget(team.pk, scope=scope, reference=reference, period="day", limit_nano=900 * NANO)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS bench_run (id varchar(32) PRIMARY KEY, tokens bigint, ending text)")
     print(f"{connection.vendor}: one hold, one settlement with its entry, one row of the caller's")

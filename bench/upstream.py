@@ -10,15 +10,15 @@ import asyncio
 from typing import cast
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-_EVENT = (
-    b'data: {"object":"chat.completion.chunk","id":"","created":1741265133,"model":"M","system_fingerprint":"3.3.7-native",'
+_CHUNK = (
+    b'data: {"object":"chat.completion.chunk","id":"","created":1741265133,"model":"M",'
+    b'"system_fingerprint":"3.3.7-native",'
+)
+_EVENT = _CHUNK + (
     b'"choices":[{"index":0,"delta":{"role":"assistant","content":" token"},"logprobs":null,"finish_reason":%s}],'
     b'"usage":null}\n\n'
 )
-_USAGE = (
-    b'data: {"object":"chat.completion.chunk","id":"","created":1741265133,"model":"M","system_fingerprint":"3.3.7-native",'
-    b'"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":%d,"total_tokens":%d}}\n\n'
-)
+_USAGE = _CHUNK + b'"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":%d,"total_tokens":%d}}\n\n'
 
 
 def _framed(data: bytes) -> bytes:

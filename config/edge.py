@@ -22,7 +22,7 @@ class Edge:
     """The outermost ASGI application.
 
     The id is 32 hexadecimal digits in ``scope["request_id"]``, and ``x-request-id: req_…`` on the response. A body
-    above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it has grown that far.
+    above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it is read that far.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -36,10 +36,15 @@ class Edge:
         request_id = uuid4().hex
         exchange = _Exchange(receive, send, b"req_" + request_id.encode())
         if _declared_length(scope) > settings.MAX_BODY_BYTES:
-            await exchange.refuse()
+            await exchange.fail(RequestTooLarge())
             return
         tagged: Any = {**scope, "request_id": request_id}
-        await self._application(tagged, exchange.receive, exchange.send)
+        try:
+            await self._application(tagged, exchange.receive, exchange.send)
+        except Exception as error:
+            if exchange.is_started:
+                raise
+            await exchange.fail(error)
 
 
 class _Exchange:
@@ -51,6 +56,7 @@ class _Exchange:
         self._request_id = request_id
         self._received_bytes = 0
         self._is_refused = False
+        self.is_started = False
 
     async def receive(self) -> ASGIReceiveEvent:
         """Pass the body on; once it is too long, the application sees a client that went away."""
@@ -58,7 +64,7 @@ class _Exchange:
         if event["type"] == "http.request":
             self._received_bytes += len(event.get("body", b""))
             if self._received_bytes > settings.MAX_BODY_BYTES:
-                await self.refuse()
+                await self.fail(RequestTooLarge())
                 return {"type": "http.disconnect"}
         return event
 
@@ -67,19 +73,22 @@ class _Exchange:
         if self._is_refused:
             return
         if event["type"] == "http.response.start":
+            self.is_started = True
             event["headers"] = [*event["headers"], (b"x-request-id", self._request_id)]
         await self._send(event)
 
-    async def refuse(self) -> None:
-        """Answer that the body is too large, and close the connection instead of reading the rest."""
-        described = describe(RequestTooLarge())
+    async def fail(self, error: Exception) -> None:
+        """Answer with an error in the application's place, and close the connection instead of reading the rest."""
+        described = describe(error)
         body = error_body(described)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
         ]
-        await self.send({"type": "http.response.start", "status": 413, "headers": headers, "trailers": False})
+        await self.send(
+            {"type": "http.response.start", "status": described.status, "headers": headers, "trailers": False}
+        )
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
         self._is_refused = True
 

@@ -6,21 +6,22 @@ from django.db import transaction
 from django.db.models import Sum
 
 from credits.hashing import EntryRecord, chain_problems
-from credits.models import Account, Entry, Hold
+from credits.limits import open_holds, total_nano, window_charges
+from credits.models import Account, Budget, Entry, Hold
 
 CHUNK_ROWS = 2_000
 
 
 def check(account_id: int) -> list[str]:
-    """Name everything about the account that does not add up; nothing, if all is well.
+    """Name everything about the account that does not add up, the first entry that does not fit before all else.
 
     The sums are read under the account's lock, so no group is seen half done; the chain is read after it, up to the
     head that was seen, because entries do not change.
     """
     with transaction.atomic():
         account = Account.objects.select_for_update().get(pk=account_id)
-        problems = [*_balance_problems(account), *_charge_problems(account)]
-    return problems + list(chain_problems(entries(account_id, account.entry_count)))
+        problems = [*_balance_problems(account), *_charge_problems(account), *_budget_problems(account)]
+    return [*chain_problems(entries(account_id, account.entry_count)), *problems]
 
 
 def entries(account_id: int, until_sequence: int | None = None) -> Iterator[EntryRecord]:
@@ -51,3 +52,17 @@ def _charge_problems(account: Account) -> Iterator[str]:
         yield f"account {account.pk} settled run {run} without a charge"
     for run in charged.difference(settled):
         yield f"account {account.pk} charged run {run} without a settled hold"
+
+
+def _budget_problems(account: Account) -> Iterator[str]:
+    for budget in account.budgets.order_by("pk"):
+        name = f"account {account.pk}: the {budget}"
+        spent_nano, held_nano = -total_nano(window_charges(budget)), total_nano(open_holds(budget))
+        if budget.spent_nano != spent_nano:
+            yield f"{name} says that {budget.spent_nano} was spent, but its window's charges add up to {spent_nano}"
+        if budget.held_nano != held_nano:
+            yield f"{name} holds {budget.held_nano}, but its open holds add up to {held_nano}"
+    caps = list(account.budgets.filter(origin=Budget.Origin.PLAN).values_list("limit_nano", flat=True))
+    due = [] if account.plan is None or account.plan.monthly_cap_nano is None else [account.plan.monthly_cap_nano]
+    if caps != due:
+        yield f"account {account.pk} has the plan's caps {caps}, but its plan says {due}"

@@ -1,15 +1,21 @@
 """What the ledger refuses: domain nouns, without a status code.
 
 LedgerError
-├── InsufficientCredits    not enough left; tells "too little" from "blocked by other holds"
+├── InsufficientCredits    not enough left; tells which limit refused, and "too little" from "blocked by other holds"
 ├── HoldEnded              the hold was settled, released or has expired
 ├── UnknownHold            no such hold
 ├── UnknownAccount         no such team
+├── UnknownBudget          the team has no such budget
+├── UnknownPlan            there is no such plan
 ├── InvalidAmount          not a whole, positive, sane number of nano-credits
+├── InvalidBudget          a scope, a period, a reference or a threshold that cannot be meant
 ├── OperationRefused       the database refused this operation's rows; nothing of it was kept
 └── LedgerUnavailable      the database could not be reached in time; what was asked for may have happened
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
 from uuid import UUID
 
 
@@ -17,19 +23,55 @@ class LedgerError(Exception):
     """An operation on credits that did not happen."""
 
 
-class InsufficientCredits(LedgerError):
-    """More was asked for than the account can set aside now. All amounts are in nano-credits."""
+@dataclass(frozen=True, slots=True)
+class BudgetLimit:
+    """The budget that refused: whose it is, its limit in nano-credits, and when its window starts anew, if ever."""
 
-    def __init__(self, *, available_nano: int, balance_nano: int, needed_nano: int) -> None:
-        super().__init__(f"{needed_nano} nano-credits are needed and {available_nano} of {balance_nano} are available")
+    scope: str
+    reference: str
+    period: str
+    limit_nano: int
+    resets_at: datetime | None
+
+    def __str__(self) -> str:
+        whose = f"{self.scope} {self.reference}".rstrip()
+        return f"the {_PERIODS[self.period]} budget of the {whose}"
+
+
+_PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
+
+
+class InsufficientCredits(LedgerError):
+    """More was asked for than can be set aside now. All amounts are in nano-credits.
+
+    ``available_nano`` is the most that could have been had. ``refused_by`` names the limit that refused, ``"balance"``
+    or a budget; ``capacity_nano`` is what that limit has left, its open holds included. Where several refuse, it is the
+    one that refuses whatever happens to other holds.
+    """
+
+    def __init__(
+        self,
+        *,
+        available_nano: int,
+        balance_nano: int,
+        needed_nano: int,
+        refused_by: Literal["balance"] | BudgetLimit = "balance",
+        capacity_nano: int | None = None,
+    ) -> None:
+        within = "" if refused_by == "balance" else f", by {refused_by}"
+        super().__init__(
+            f"{needed_nano} nano-credits are needed and {available_nano} of {balance_nano} are available{within}"
+        )
         self.available_nano = available_nano
         self.balance_nano = balance_nano
         self.needed_nano = needed_nano
+        self.refused_by = refused_by
+        self.capacity_nano = balance_nano if capacity_nano is None else capacity_nano
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the balance would do, were it not for other open holds: waiting may help."""
-        return self.balance_nano >= self.needed_nano
+        """Whether the limit that refused would do, were it not for other open holds: waiting may help."""
+        return self.capacity_nano >= self.needed_nano
 
 
 class HoldEnded(LedgerError):
@@ -49,8 +91,20 @@ class UnknownAccount(LedgerError):
     """There is no such team."""
 
 
+class UnknownBudget(LedgerError):
+    """The team has no such budget."""
+
+
+class UnknownPlan(LedgerError):
+    """There is no such plan."""
+
+
 class InvalidAmount(LedgerError, ValueError):
     """An amount that cannot be meant."""
+
+
+class InvalidBudget(LedgerError, ValueError):
+    """A budget or a plan that cannot be meant."""
 
 
 class OperationRefused(LedgerError):

@@ -1,4 +1,4 @@
-"""The doors of the ledger, the only writer of money: hold → extend → settle | release; grant and correct.
+"""The doors of the ledger, the only writer of money: hold → extend → settle | release; grant and correct; the limits.
 
 All amounts are integers in nano-credits. An account is a team's, named by the team's id; runs, projects, keys and
 prices are opaque strings of at most 64 characters. What a door refuses is in ``credits.errors``.
@@ -10,7 +10,7 @@ use the caller's own connection, and take part in its transaction where one is o
 import asyncio
 import math
 import time
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 from uuid import UUID, uuid4
 
 from django.db import connection
@@ -19,9 +19,19 @@ from credits import writer as writing
 from credits.book import Spender, Write
 from credits.commit import commit, commit_within
 from credits.errors import InsufficientCredits, InvalidAmount, LedgerUnavailable
+from credits.limits import (
+    mark_sent,
+    pending_alerts,
+    remove_budget,
+    save_plan,
+    set_budget,
+    set_low_balance,
+    set_plan,
+)
 from credits.models import Entry
 from credits.money import MAX_AMOUNT_NANO, checked_amount
-from credits.operations import Extend, Held, Post, Posting, Settle, Settlement, Take
+from credits.operations import Extend, Held, Operation, Posting, Settle, Settlement, Take
+from credits.postings import Post, Touch
 
 __all__ = [
     "Held",
@@ -30,15 +40,27 @@ __all__ = [
     "Write",
     "acorrect",
     "agrant",
+    "atouch",
     "close",
     "correct",
     "extend",
     "freed",
     "grant",
     "hold",
+    "mark_sent",
+    "pending_alerts",
     "release",
+    "remove_budget",
+    "save_plan",
+    "set_budget",
+    "set_low_balance",
+    "set_plan",
     "settle",
+    "take_up_to",
+    "touch",
 ]
+
+Result = TypeVar("Result")
 
 MAX_HOLD_SECONDS: Final = 7 * 86_400
 # A hold that waits for others looks again this often: other processes' holds end without a word, and holds expire.
@@ -60,10 +82,38 @@ async def hold(
 ) -> Held:
     """Set an amount aside for a run, until it ends or the seconds are over.
 
+    The balance must cover it, and every budget of the team, the project and the key; a refusal names which does not.
     Where only other holds stand in the way, waits at most ``wait_seconds`` for them to end. A caller that is cancelled
     leaves no hold behind. Raises InsufficientCredits, UnknownAccount or InvalidAmount.
     """
-    checked_amount(amount_nano, minimum_nano=0)
+    return await take_up_to(
+        account_id,
+        amount_nano,
+        amount_nano,
+        run=run,
+        project=project,
+        key=key,
+        seconds=seconds,
+        wait_seconds=wait_seconds,
+    )
+
+
+async def take_up_to(
+    account_id: int,
+    minimum_nano: int,
+    maximum_nano: int,
+    *,
+    run: str,
+    project: str,
+    key: str,
+    seconds: float,
+    wait_seconds: float = 0,
+) -> Held:
+    """Set aside as much as there is, between the two amounts; otherwise like ``hold``.
+
+    Takes what is there now: it waits for other holds only while less than the minimum is available.
+    """
+    _checked_bounds(minimum_nano, maximum_nano)
     spender = Spender(_reference(run), _reference(project), _reference(key))
     _checked_seconds(seconds)
     give_up_at = time.monotonic() + wait_seconds
@@ -72,7 +122,7 @@ async def hold(
             # Cleared before the try, so that a hold which ends just after a refusal is not missed.
             freed_one.clear()
             try:
-                return await _take(Take(uuid4(), account_id, amount_nano, spender, seconds))
+                return await _take(Take(uuid4(), account_id, maximum_nano, spender, seconds, minimum_nano=minimum_nano))
             except InsufficientCredits as refusal:
                 left_seconds = give_up_at - time.monotonic()
                 if not refusal.is_blocked or left_seconds <= 0:
@@ -80,14 +130,15 @@ async def hold(
             await _is_set(freed_one, min(left_seconds, LOOK_AGAIN_SECONDS))
 
 
-async def extend(hold_id: UUID, amount_nano: int, *, seconds: float) -> Held:
+async def extend(hold_id: UUID, amount_nano: int, *, seconds: float, minimum_nano: int | None = None) -> Held:
     """Add to an open hold, and let it live at least the seconds from now.
 
-    Raises InsufficientCredits (its amounts are those of the whole hold), HoldEnded, UnknownHold or InvalidAmount.
+    With a minimum, adds as much as there is between that and the amount. A refusal leaves the hold as it was. Raises
+    InsufficientCredits (its amounts are those of the whole hold), HoldEnded, UnknownHold or InvalidAmount.
     """
-    checked_amount(amount_nano, minimum_nano=0)
+    _checked_bounds(amount_nano if minimum_nano is None else minimum_nano, amount_nano)
     _checked_seconds(seconds)
-    return await writing.writer.submit(Extend(hold_id, amount_nano, seconds))
+    return await writing.writer.submit(Extend(hold_id, amount_nano, seconds, minimum_nano=minimum_nano))
 
 
 async def settle(hold_id: UUID, cost_nano: int, *, price: str, write: Write | None = None) -> Settlement:
@@ -114,7 +165,7 @@ async def freed(account_id: int, timeout: float) -> bool:
 
 def grant(account_id: int, amount_nano: int, *, reason: str, actor: str) -> Posting:
     """Add credits to a team. Raises InvalidAmount or UnknownAccount."""
-    return _post_here(_grant(account_id, amount_nano, reason, actor))
+    return _done_here(_grant(account_id, amount_nano, reason, actor))
 
 
 async def agrant(account_id: int, amount_nano: int, *, reason: str, actor: str) -> Posting:
@@ -127,12 +178,25 @@ def correct(account_id: int, amount_nano: int, *, reason: str, actor: str) -> Po
 
     Raises InsufficientCredits, InvalidAmount or UnknownAccount.
     """
-    return _post_here(_correction(account_id, amount_nano, reason, actor))
+    return _done_here(_correction(account_id, amount_nano, reason, actor))
 
 
 async def acorrect(account_id: int, amount_nano: int, *, reason: str, actor: str) -> Posting:
     """Append an opposite entry, from a coroutine."""
     return await writing.writer.submit(_correction(account_id, amount_nano, reason, actor))
+
+
+def touch(account_id: int) -> int:
+    """Bring an account up to date (due holds expire, the month's grant is given) and return what is available.
+
+    Every operation does so first; this is for who only wants to look. Raises UnknownAccount.
+    """
+    return _done_here(Touch(account_id))
+
+
+async def atouch(account_id: int) -> int:
+    """Bring an account up to date, from a coroutine."""
+    return await writing.writer.submit(Touch(account_id))
 
 
 def close() -> None:
@@ -158,11 +222,11 @@ async def _is_set(event: asyncio.Event, seconds: float) -> bool:
         return False
 
 
-def _post_here(operation: Post) -> Posting:
+def _done_here(operation: Operation[Result]) -> Result:
     outcome = commit_within(operation) if connection.in_atomic_block else commit([operation]).outcomes[0]
     if isinstance(outcome, Exception):
         raise outcome
-    return cast(Posting, outcome)
+    return cast(Result, outcome)
 
 
 def _grant(account_id: int, amount_nano: int, reason: str, actor: str) -> Post:
@@ -188,6 +252,12 @@ def _reference(text: str) -> str:
     if len(text) > MAX_REFERENCE_LENGTH or not text.isprintable():
         raise ValueError(f"a reference is printable and has at most {MAX_REFERENCE_LENGTH} characters")
     return text
+
+
+def _checked_bounds(minimum_nano: int, maximum_nano: int) -> None:
+    checked_amount(minimum_nano, minimum_nano=0)
+    if checked_amount(maximum_nano, minimum_nano=0) < minimum_nano:
+        raise InvalidAmount("the minimum is above the maximum")
 
 
 def _checked_seconds(seconds: float) -> None:

@@ -1,16 +1,63 @@
-"""What a team may spend: balances, holds and the appended entries that explain them.
+"""What a team may spend: balances, holds and the appended entries that explain them; budgets and plans beside them.
 
 All amounts are integers in nano-credits: 1 credit = 1 US dollar = 10^9 nano-credits. Only ``credits.ledger`` writes.
 """
 
 import uuid
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import BigIntegerField, F, Q
+from django.db.models.functions import Cast
 
 from accounts.models import Team
+from credits.money import MAX_AMOUNT_NANO, NANO
 
-NANO = 1_000_000_000
+__all__ = ["NANO", "Account", "Alert", "Budget", "Entry", "Hold", "MonthlyGrant", "Plan", "validate_line"]
+
+_SANE = [MinValueValidator(0), MaxValueValidator(MAX_AMOUNT_NANO)]
+# Percentages from 1 to 100, by commas: "50,80,90,100". Empty for none.
+_PERCENTS = r"^(([1-9][0-9]?|100)(,([1-9][0-9]?|100))*)?$"
+
+
+def _whole(field: str, minimum: int | None, maximum: int = MAX_AMOUNT_NANO) -> Q:
+    """Return the condition that a column holds a whole number in the bounds.
+
+    The comparison with its cast is for SQLite, which would keep a fraction in a column of integers.
+    """
+    bounds = Q(**{f"{field}__lte": maximum}) & Q(**{field: Cast(field, BigIntegerField())})
+    return bounds if minimum is None else bounds & Q(**{f"{field}__gte": minimum})
+
+
+def validate_line(text: str) -> None:
+    """Refuse what is not one printable line."""
+    if not text.isprintable() or not text.strip():
+        raise ValidationError("Use one line of printable characters.")
+
+
+class Plan(models.Model):
+    """What a team gets each month, and the most it may spend in one; ``credits.ledger.save_plan`` writes it."""
+
+    name = models.CharField(max_length=64, unique=True, validators=[validate_line])
+    monthly_grant_nano = models.BigIntegerField(
+        default=0, validators=_SANE, help_text="Added to the balance once in each month."
+    )
+    monthly_cap_nano = models.BigIntegerField(
+        null=True, blank=True, validators=_SANE, help_text="The most that is spent in a month; empty for no cap."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=_whole("monthly_grant_nano", 0), name="plan_grant_is_sane"),
+            models.CheckConstraint(
+                condition=Q(monthly_cap_nano=None) | _whole("monthly_cap_nano", 0), name="plan_cap_is_sane"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="plan_has_a_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Account(models.Model):
@@ -22,11 +69,22 @@ class Account(models.Model):
     # The head of the chain of entries: how many there are, and the last one's hash.
     entry_count = models.BigIntegerField(default=0)
     entry_hash = models.CharField(max_length=64, default="")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="accounts")
+    granted_month = models.CharField(
+        max_length=7, default="", blank=True, help_text="The last month whose grant was given, as 2026-01."
+    )
+    low_balance_nano = models.BigIntegerField(
+        default=0, validators=_SANE, help_text="An alert is recorded when the balance falls below it; 0 for none."
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(held_nano__gte=0), name="account_held_not_negative"),
             models.CheckConstraint(condition=Q(balance_nano__gte=F("held_nano")), name="account_balance_covers_holds"),
+            models.CheckConstraint(
+                condition=_whole("balance_nano", 0) & _whole("held_nano", 0), name="account_amounts_are_sane"
+            ),
+            models.CheckConstraint(condition=_whole("low_balance_nano", 0), name="account_low_balance_is_sane"),
         ]
 
     def __str__(self) -> str:
@@ -63,6 +121,7 @@ class Hold(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_nano__gte=0), name="hold_amount_not_negative"),
+            models.CheckConstraint(condition=_whole("amount_nano", 0), name="hold_amount_is_sane"),
             models.CheckConstraint(
                 condition=Q(state__in=["open", "settled", "released", "expired"]), name="hold_state_is_known"
             ),
@@ -108,7 +167,146 @@ class Entry(models.Model):
             models.UniqueConstraint(fields=["run"], condition=Q(kind="charge"), name="one_charge_per_run"),
             models.CheckConstraint(condition=Q(balance_after_nano__gte=0), name="entry_balance_not_negative"),
             models.CheckConstraint(condition=Q(lost_nano__gte=0), name="entry_loss_not_negative"),
+            models.CheckConstraint(
+                condition=Q(kind="grant", amount_nano__gt=0)
+                | Q(kind="charge", amount_nano__lte=0)
+                | (Q(kind="correction") & ~Q(amount_nano=0)),
+                name="entry_amount_fits_its_kind",
+            ),
+            models.CheckConstraint(
+                condition=_whole("amount_nano", -MAX_AMOUNT_NANO)
+                & _whole("lost_nano", 0)
+                & _whole("balance_after_nano", 0)
+                & _whole("sequence", 1),
+                name="entry_amounts_are_sane",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount_nano} (#{self.sequence})"
+
+
+class MonthlyGrant(models.Model):
+    """Says that an account's plan has given its grant for a month: once, whatever the plan is by then."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="monthly_grants")
+    month = models.CharField(max_length=7, help_text="As 2026-01, in UTC.")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    sequence = models.BigIntegerField(help_text="The grant's place in the account's entries.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "month"], name="one_grant_per_month")]
+
+    def __str__(self) -> str:
+        return f"grant for {self.month}"
+
+
+class Budget(models.Model):
+    """A limit on what a team, one of its projects or one of its keys spends in all, in a day or in a month.
+
+    ``spent_nano`` is what was charged since ``window_start``; ``held_nano`` is what open holds set aside, whenever
+    they were taken. Windows are UTC, by the database's clock, and move when the budget is next touched.
+    """
+
+    class Scope(models.TextChoices):
+        """Whose spending is limited; rows are locked in this order."""
+
+        TEAM = "team"
+        PROJECT = "project"
+        KEY = "key"
+
+    class Period(models.TextChoices):
+        """How long a window is; a total has one window, which never ends."""
+
+        TOTAL = "total"
+        DAY = "day"
+        MONTH = "month"
+
+    class Origin(models.TextChoices):
+        """Whether somebody set it, or it is the cap of the team's plan."""
+
+        SET = "set"
+        PLAN = "plan"
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="budgets")
+    scope = models.CharField(max_length=7, choices=Scope.choices)
+    reference = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[validate_line],
+        help_text="Id of the project or the key; none for a team.",
+    )
+    period = models.CharField(max_length=5, choices=Period.choices)
+    origin = models.CharField(max_length=4, choices=Origin.choices, default=Origin.SET)
+    limit_nano = models.BigIntegerField(validators=_SANE)
+    window_start = models.DateTimeField()
+    spent_nano = models.BigIntegerField(default=0)
+    held_nano = models.BigIntegerField(default=0)
+    alert_percents = models.CharField(
+        max_length=64,
+        blank=True,
+        default="50,80,90,100",
+        validators=[RegexValidator(_PERCENTS, "Use whole percentages from 1 to 100, separated by commas.")],
+        help_text="When so much of it is spent, an alert is recorded.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "scope", "reference", "period", "origin"], name="one_budget_per_scope_and_period"
+            ),
+            models.CheckConstraint(condition=_whole("limit_nano", 0), name="budget_limit_is_sane"),
+            # A total is the sum of many charges, each of which is sane: it may grow beyond one sane amount.
+            models.CheckConstraint(
+                condition=_whole("spent_nano", 0, 8 * MAX_AMOUNT_NANO) & _whole("held_nano", 0),
+                name="budget_use_is_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope="team", reference="") | (Q(scope__in=["project", "key"]) & ~Q(reference="")),
+                name="budget_names_whose_it_is",
+            ),
+            models.CheckConstraint(condition=Q(period__in=["total", "day", "month"]), name="budget_period_is_known"),
+            models.CheckConstraint(condition=Q(origin__in=["set", "plan"]), name="budget_origin_is_known"),
+            models.CheckConstraint(condition=Q(alert_percents__regex=_PERCENTS), name="budget_alerts_are_percents"),
+        ]
+        indexes = [models.Index(fields=["account", "reference"], name="budgets_by_reference")]
+
+    def __str__(self) -> str:
+        return f"{self.period} budget of {self.scope} {self.reference}".rstrip()
+
+    @property
+    def available_nano(self) -> int:
+        """What a new hold may still take of it in the window that was last seen; never negative."""
+        return max(self.limit_nano - self.spent_nano - self.held_nano, 0)
+
+
+class Alert(models.Model):
+    """A budget of which so much was spent, or a balance that fell below its mark: recorded once in each window.
+
+    ``percent`` and ``budget`` are empty for a balance. A balance's window is the day.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="alerts")
+    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
+    percent = models.SmallIntegerField(null=True, blank=True)
+    window_start = models.DateTimeField()
+    limit_nano = models.BigIntegerField(help_text="The budget's limit, or the balance's mark, at that time.")
+    reached_nano = models.BigIntegerField(help_text="What was spent of the budget, or the balance, at that time.")
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "percent", "window_start"],
+                condition=Q(budget__isnull=False),
+                name="one_alert_per_threshold_and_window",
+            ),
+            models.UniqueConstraint(
+                fields=["account", "window_start"], condition=Q(budget=None), name="one_low_balance_alert_a_day"
+            ),
+        ]
+        indexes = [models.Index(fields=["created_at"], condition=Q(sent_at=None), name="alerts_to_send")]
+
+    def __str__(self) -> str:
+        return f"{self.percent}% of {self.budget}" if self.budget else f"low balance of {self.account_id}"

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Final
 
 from credits.errors import InvalidAmount
-from credits.models import NANO
 
+# Nano-credits in one credit, which is one US dollar.
+NANO: Final = 1_000_000_000
 # One amount may be at most a billion dollars, and so may a balance: above it, the unit was mistaken. Eight of these
 # fit into the database's 64-bit columns, so no sum of a few amounts can overflow.
 MAX_AMOUNT_NANO: Final = 1_000_000_000 * NANO

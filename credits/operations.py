@@ -7,9 +7,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from credits.book import EXPIRED, OPEN, RELEASED, SETTLED, Book, HoldRow, Spender, Write
-from credits.errors import InsufficientCredits, InvalidAmount
 from credits.models import Entry
-from credits.money import MAX_AMOUNT_NANO
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -65,6 +63,11 @@ class Operation(ABC, Generic[Result_co]):
         """The existing hold that it works on."""
         return None
 
+    @property
+    def spender(self) -> Spender | None:
+        """Who will spend, for an operation whose hold is not there yet: the group reads the budgets of these."""
+        return None
+
     @abstractmethod
     def apply(self, book: Book) -> Result_co:
         """Change the book. Raises a LedgerError and changes nothing where that is refused."""
@@ -85,15 +88,25 @@ class OnHold(Operation[Result_co]):
 
 
 class Take(Operation[Held]):
-    """Open a hold."""
+    """Open a hold for the amount, or for as much of it as there is, if that is no less than the minimum."""
 
-    __slots__ = ("_account_id", "amount_nano", "new_id", "seconds", "spender")
+    __slots__ = ("_account_id", "_spender", "amount_nano", "minimum_nano", "new_id", "seconds")
 
-    def __init__(self, new_id: UUID, account_id: int, amount_nano: int, spender: Spender, seconds: float) -> None:
+    def __init__(
+        self,
+        new_id: UUID,
+        account_id: int,
+        amount_nano: int,
+        spender: Spender,
+        seconds: float,
+        *,
+        minimum_nano: int | None = None,
+    ) -> None:
         self.new_id = new_id
         self._account_id = account_id
         self.amount_nano = amount_nano
-        self.spender = spender
+        self.minimum_nano = amount_nano if minimum_nano is None else minimum_nano
+        self._spender = spender
         self.seconds = seconds
 
     @property
@@ -101,41 +114,41 @@ class Take(Operation[Held]):
         """The account that pays."""
         return self._account_id
 
+    @property
+    def spender(self) -> Spender:
+        """Who spends."""
+        return self._spender
+
     def apply(self, book: Book) -> Held:
         """Set the amount aside if it is available."""
-        account = book.account(self._account_id)
-        if self.amount_nano > account.available_nano:
-            raise InsufficientCredits(
-                available_nano=account.available_nano, balance_nano=account.balance_nano, needed_nano=self.amount_nano
-            )
+        room_nano = book.room_nano(self._account_id, self._spender)
+        if self.minimum_nano > room_nano:
+            raise book.refusal(self._account_id, self._spender, self.minimum_nano)
+        amount_nano = min(self.amount_nano, room_nano)
         expires_at = book.now + timedelta(seconds=self.seconds)
-        book.add(
-            HoldRow(self.new_id.hex, self._account_id, self.amount_nano, OPEN, self.spender, expires_at, read=None)
-        )
-        return Held(self.new_id, self._account_id, self.amount_nano, expires_at)
+        book.add(HoldRow(self.new_id.hex, self._account_id, amount_nano, OPEN, self._spender, expires_at, read=None))
+        return Held(self.new_id, self._account_id, amount_nano, expires_at)
 
 
 class Extend(OnHold[Held]):
     """Add to an open hold, and let it live longer."""
 
-    __slots__ = ("amount_nano", "seconds")
+    __slots__ = ("amount_nano", "minimum_nano", "seconds")
 
-    def __init__(self, hold_id: UUID, amount_nano: int, seconds: float) -> None:
+    def __init__(self, hold_id: UUID, amount_nano: int, seconds: float, *, minimum_nano: int | None = None) -> None:
         super().__init__(hold_id)
         self.amount_nano = amount_nano
+        self.minimum_nano = amount_nano if minimum_nano is None else minimum_nano
         self.seconds = seconds
 
     def apply(self, book: Book) -> Held:
         """Set more aside if it is available; the amounts in a refusal are those of the whole hold."""
         hold = book.hold(self.hold_id, OPEN)
-        account = book.account(hold.account_id)
-        if self.amount_nano > account.available_nano:
-            raise InsufficientCredits(
-                available_nano=account.available_nano + hold.amount_nano,
-                balance_nano=account.balance_nano,
-                needed_nano=hold.amount_nano + self.amount_nano,
-            )
-        book.grow(hold, self.amount_nano, book.now + timedelta(seconds=self.seconds))
+        room_nano = book.room_nano(hold.account_id, hold.spender)
+        if self.minimum_nano > room_nano:
+            needed_nano = hold.amount_nano + self.minimum_nano
+            raise book.refusal(hold.account_id, hold.spender, needed_nano, own_nano=hold.amount_nano)
+        book.grow(hold, min(self.amount_nano, room_nano), book.now + timedelta(seconds=self.seconds))
         return Held(self.hold_id, hold.account_id, hold.amount_nano, hold.expires_at)
 
 
@@ -151,12 +164,17 @@ class Settle(OnHold[Settlement]):
         self.write = write
 
     def apply(self, book: Book) -> Settlement:
-        """Charge what the hold and the credits beside it cover; the rest of the cost is a recorded loss."""
+        """Charge what the hold and the credits beside it cover; the rest of the cost is a recorded loss.
+
+        A budget that was lowered below its open holds still lets each of them charge what it set aside.
+        """
         hold = book.hold(self.hold_id, OPEN, EXPIRED)
         account = book.account(hold.account_id)
         set_aside_nano = hold.amount_nano if hold.state == OPEN else 0
         book.end(hold, SETTLED if self.cost_nano else RELEASED)
         charged_nano = min(self.cost_nano, account.available_nano)
+        for budget in book.budgets_of(hold.account_id, hold.spender):
+            charged_nano = min(charged_nano, max(budget.available_nano, set_aside_nano))
         lost_nano = self.cost_nano - charged_nano
         sequence = None
         if self.cost_nano:
@@ -177,33 +195,3 @@ class Settle(OnHold[Settlement]):
             available_nano=account.available_nano,
             sequence=sequence,
         )
-
-
-class Post(Operation[Posting]):
-    """Grant credits, or correct a balance by an opposite entry."""
-
-    __slots__ = ("_account_id", "actor", "amount_nano", "kind", "reason")
-
-    def __init__(self, account_id: int, kind: Entry.Kind, amount_nano: int, reason: str, actor: str) -> None:
-        self._account_id = account_id
-        self.kind = kind
-        self.amount_nano = amount_nano
-        self.reason = reason
-        self.actor = actor
-
-    @property
-    def account_id(self) -> int:
-        """The account whose balance moves."""
-        return self._account_id
-
-    def apply(self, book: Book) -> Posting:
-        """Append the entry, unless the balance would fall below its holds or rise beyond reason."""
-        account = book.account(self._account_id)
-        if account.available_nano + self.amount_nano < 0:
-            raise InsufficientCredits(
-                available_nano=account.available_nano, balance_nano=account.balance_nano, needed_nano=-self.amount_nano
-            )
-        if account.balance_nano + self.amount_nano > MAX_AMOUNT_NANO:
-            raise InvalidAmount(f"the balance would exceed {MAX_AMOUNT_NANO} nano-credits")
-        entry = book.post(account, self.kind, self.amount_nano, actor=self.actor, reason=self.reason)
-        return Posting(self._account_id, entry.sequence, self.amount_nano, account.balance_nano)

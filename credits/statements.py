@@ -11,12 +11,14 @@ from django.db import connection
 
 # An account comes into being when it is first asked for; a team that does not exist gets none.
 _OPEN_ACCOUNTS = """
-INSERT INTO credits_account (team_id, balance_nano, held_nano, entry_count, entry_hash)
-SELECT id, 0, 0, 0, '' FROM accounts_team WHERE id IN ({ids}) ON CONFLICT DO NOTHING
+INSERT INTO credits_account
+(team_id, balance_nano, held_nano, entry_count, entry_hash, granted_month, low_balance_nano)
+SELECT id, 0, 0, 0, '', '', 0 FROM accounts_team WHERE id IN ({ids}) ON CONFLICT DO NOTHING
 """
 # Ascending, as everywhere: two groups that lock in different orders would wait for each other for ever.
 _LOCK_ACCOUNTS = """
-SELECT team_id, balance_nano, held_nano, entry_count, entry_hash FROM credits_account
+SELECT team_id, balance_nano, held_nano, entry_count, entry_hash, plan_id, granted_month, low_balance_nano
+FROM credits_account
 WHERE team_id IN ({ids} UNION SELECT account_id FROM credits_hold WHERE id IN ({holds})) ORDER BY team_id {lock}
 """
 _HOLD_COLUMNS = "id, account_id, amount_nano, state, run, project, key, expires_at"
@@ -24,6 +26,13 @@ _NAMED_HOLDS = f"SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE id IN ({{holds}}
 _DUE_HOLDS = f"""
 SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE state = 'open' AND account_id IN ({{ids}}) AND expires_at <= %s
 """
+# After their accounts: the teams' budgets, the projects', the keys'.
+_LOCK_BUDGETS = """
+SELECT id, account_id, scope, reference, period, limit_nano, window_start, spent_nano, held_nano, alert_percents
+FROM credits_budget WHERE account_id IN ({ids}) AND reference IN ({references})
+ORDER BY CASE scope WHEN 'team' THEN 1 WHEN 'project' THEN 2 ELSE 3 END, id {lock}
+"""
+_PLANS = "SELECT id, name, monthly_grant_nano FROM credits_plan WHERE id IN ({ids})"
 
 INSERT_HOLD: Final = """
 INSERT INTO credits_hold
@@ -35,14 +44,27 @@ UPDATE credits_hold SET amount_nano = %s, state = %s, expires_at = %s, ended_at 
 WHERE id = %s AND state = %s AND amount_nano = %s
 """
 UPDATE_ACCOUNT: Final = """
-UPDATE credits_account SET balance_nano = %s, held_nano = %s, entry_count = %s, entry_hash = %s
-WHERE team_id = %s AND balance_nano = %s AND held_nano = %s AND entry_count = %s
+UPDATE credits_account SET balance_nano = %s, held_nano = %s, entry_count = %s, granted_month = %s, entry_hash = %s
+WHERE team_id = %s AND balance_nano = %s AND held_nano = %s AND entry_count = %s AND granted_month = %s
+"""
+UPDATE_BUDGET: Final = """
+UPDATE credits_budget SET window_start = %s, spent_nano = %s, held_nano = %s
+WHERE id = %s AND spent_nano = %s AND held_nano = %s
 """
 INSERT_ENTRY: Final = """
 INSERT INTO credits_entry
 (account_id, sequence, kind, amount_nano, lost_nano, balance_after_nano, run, price, project, key, actor, reason,
 created_at, previous_hash, hash)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+INSERT_MONTHLY_GRANT: Final = """
+INSERT INTO credits_monthlygrant (account_id, month, plan_id, sequence) VALUES (%s, %s, %s, %s)
+"""
+# Again in the same window, after the limit was raised or the balance rose in between: it was said already.
+INSERT_ALERT: Final = """
+INSERT INTO credits_alert
+(account_id, budget_id, percent, window_start, limit_nano, reached_nano, created_at, sent_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, NULL) ON CONFLICT DO NOTHING
 """
 
 
@@ -54,6 +76,8 @@ class Statements:
     lock_accounts: str
     named_holds: str
     due_holds: str
+    lock_budgets: str
+    plans: str
     clock: str
     lists_are_json: bool
 
@@ -62,12 +86,14 @@ class Statements:
         return dumps(list(values)) if self.lists_are_json else list(values)
 
 
-def _statements(*, ids: str, holds: str, lock: str, clock: str, lists_are_json: bool) -> Statements:
+def _statements(*, ids: str, holds: str, references: str, lock: str, clock: str, lists_are_json: bool) -> Statements:
     return Statements(
         open_accounts=_OPEN_ACCOUNTS.format(ids=ids),
-        lock_accounts=_LOCK_ACCOUNTS.format(ids=ids, holds=holds, lock=lock),
+        lock_accounts=_LOCK_ACCOUNTS.format(ids=ids, holds=holds, lock=lock and f"{lock} OF credits_account"),
         named_holds=_NAMED_HOLDS.format(holds=holds),
         due_holds=_DUE_HOLDS.format(ids=ids),
+        lock_budgets=_LOCK_BUDGETS.format(ids=ids, references=references, lock=lock),
+        plans=_PLANS.format(ids=ids),
         clock=clock,
         lists_are_json=lists_are_json,
     )
@@ -77,6 +103,7 @@ def _statements(*, ids: str, holds: str, lock: str, clock: str, lists_are_json: 
 _SQLITE = _statements(
     ids="SELECT value FROM json_each(%s)",
     holds="SELECT value FROM json_each(%s)",
+    references="SELECT value FROM json_each(%s)",
     lock="",
     clock="SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), ''",
     lists_are_json=True,
@@ -84,7 +111,8 @@ _SQLITE = _statements(
 _POSTGRESQL = _statements(
     ids="SELECT unnest(%s::bigint[])",
     holds="SELECT unnest(%s::uuid[])",
-    lock="FOR UPDATE OF credits_account",
+    references="SELECT unnest(%s::text[])",
+    lock="FOR UPDATE",
     clock="SELECT clock_timestamp(), pg_current_xact_id()::text",
     lists_are_json=False,
 )

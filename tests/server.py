@@ -1,6 +1,7 @@
 """The site in this very process, on a real socket: what a client on the network sees, over the test's database."""
 
 import asyncio
+import socket
 import threading
 from types import TracebackType
 
@@ -15,9 +16,9 @@ class Server:
     def __init__(self) -> None:
         """Start serving; returns when the port is open."""
         config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, name="site")
         self._ready = threading.Event()
+        self._server = _Uvicorn(config, self._ready)
+        self._thread = threading.Thread(target=self._serve, name="site")
         self._thread.start()
         if not self._ready.wait(10):
             raise RuntimeError("the site did not start")
@@ -38,11 +39,17 @@ class Server:
         self._thread.join(10)
 
     def _serve(self) -> None:
-        async def serve() -> None:
-            serving = asyncio.create_task(self._server.serve())
-            while not self._server.started and not serving.done():
-                await asyncio.sleep(0.01)
-            self._ready.set()
-            await serving
+        asyncio.run(self._server.serve())
 
-        asyncio.run(serve())
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when its port is open."""
+
+    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, and say so."""
+        await super().startup(sockets)
+        self._ready.set()

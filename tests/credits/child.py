@@ -1,4 +1,4 @@
-"""Another process that uses the ledger: ``python -m tests.credits.child spend|load|leave|grant|migrate …``.
+"""Another process that uses the ledger: ``python -m tests.credits.child leave|grant|migrate …``.
 
 Prints ``ready``, waits for a line, does its work, and prints what came of it as JSON.
 """
@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from itertools import count
 
 
 def main(task: str, *numbers: int) -> None:
@@ -18,36 +17,10 @@ def main(task: str, *numbers: int) -> None:
 
     django.setup()
     work: dict[str, Callable[..., Coroutine[None, None, object]]]
-    work = {"spend": _spend, "load": _load, "leave": _leave, "grant": _grant, "migrate": _migrate}
+    work = {"leave": _leave, "grant": _grant, "migrate": _migrate}
     print("ready", flush=True)
     sys.stdin.readline()
     print(json.dumps(asyncio.run(work[task](*numbers))), flush=True)
-
-
-async def _spend(account_id: int, amount_nano: int, attempts: int) -> dict[str, int]:
-    """Try that many holds at once; keep those that succeed."""
-    from credits.errors import InsufficientCredits
-    from tests.credits.scenes import outcomes, take
-
-    taken = await outcomes(take(account_id, amount_nano) for _ in range(attempts))
-    refused = sum(isinstance(outcome, InsufficientCredits) for outcome in taken)
-    errors = [outcome for outcome in taken if isinstance(outcome, Exception)]
-    return {"held": attempts - len(errors), "refused": refused}
-
-
-async def _load(account_id: int, concurrency: int) -> None:
-    """Hold and settle until killed."""
-    from credits import ledger
-    from tests.credits.scenes import take
-
-    async def client() -> None:
-        for number in count():
-            held = await take(account_id, 10_000, seconds=1)
-            if number % 3 == 0:
-                await ledger.extend(held.id, 5_000, seconds=1)
-            await ledger.settle(held.id, 7_000, price="1")
-
-    await asyncio.gather(*(client() for _ in range(concurrency)))
 
 
 async def _leave(account_id: int, takers: int) -> None:

@@ -10,10 +10,10 @@ from typing import TypeVar
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import connection
 
 from credits import ledger
 from credits.ledger import Held
+from credits.proofs import places
 
 DOLLAR = 1_000_000_000
 Result = TypeVar("Result")
@@ -37,9 +37,21 @@ async def outcomes(awaitables: Iterable[Awaitable[Result]]) -> list[Result | Bas
     return await asyncio.gather(*awaitables, return_exceptions=True)
 
 
+def spend(account_id: int, cost_nano: int) -> ledger.Settlement:
+    """Hold and settle an amount."""
+
+    async def scene() -> ledger.Settlement:
+        return await ledger.settle((await take(account_id, cost_nano)).id, cost_nano, price="1")
+
+    return asyncio.run(scene())
+
+
 def child(*arguments: object, database_url: str = "") -> subprocess.Popen[str]:
     """Start another process on the same database, up to where it waits for a line on its standard input."""
-    environment = os.environ | {"DATABASE_URL": database_url or _database_url(), "DATA_DIR": str(settings.DATA_DIR)}
+    environment = os.environ | {
+        "DATABASE_URL": database_url or places.database_url(),
+        "DATA_DIR": str(settings.DATA_DIR),
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.credits.child", *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -51,10 +63,3 @@ def child(*arguments: object, database_url: str = "") -> subprocess.Popen[str]:
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
-
-
-def _database_url() -> str:
-    place = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{place['NAME']}"
-    return f"postgres://{place['USER']}@{place['HOST']}:{place['PORT']}/{place['NAME']}"

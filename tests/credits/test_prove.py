@@ -1,0 +1,104 @@
+"""The command itself; the proofs that it runs are tested one by one."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import Team
+from credits.models import Account, Entry
+from credits.proofs import places
+
+pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
+
+
+def _scratch_places() -> list[str]:
+    if connection.vendor == "sqlite":
+        return [path.name for path in Path(settings.DATA_DIR).glob(f"{places.PREFIX}*")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'parley\\_proof\\_%' "
+            "UNION SELECT datname FROM pg_database WHERE datname LIKE 'parley\\_proof\\_%'"
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+COUNT_ACCOUNTS = """
+import django; django.setup()
+from django.core.management import call_command
+from credits.models import Account
+from credits.proofs import places
+call_command("migrate", verbosity=0)
+print(Account.objects.count(), places.is_scratch())
+"""
+
+
+def test_a_scratch_place_is_empty_elsewhere_and_gone_afterwards(team: Team) -> None:
+    with suppress(ZeroDivisionError), places.scratch() as url:
+        run = subprocess.run(
+            [sys.executable, "-c", COUNT_ACCOUNTS],
+            env=os.environ | {"DATABASE_URL": url},
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout == "0 True\n"
+        assert _scratch_places() != []
+        raise ZeroDivisionError
+    assert _scratch_places() == []
+    assert Account.objects.get().entry_count == 1
+
+
+def test_the_proofs_refuse_to_run_on_real_rows(team: Team) -> None:
+    assert not places.is_scratch()
+    run = subprocess.run(
+        [sys.executable, "-m", "credits.proofs.run", "reduced"],
+        env=os.environ | {"DATABASE_URL": places.database_url()},
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "scratch place only" in run.stderr
+    assert Entry.objects.count() == 1
+
+
+def test_an_interrupted_proof_leaves_nothing_behind(team: Team, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "prove", "--report", str(tmp_path / "report.md")],
+        env=os.environ | {"DATABASE_URL": places.database_url()},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    give_up_at = time.monotonic() + 60
+    while not _scratch_places() and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert _scratch_places() == []
+
+
+def test_the_report_says_what_was_proved(team: Team, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    output = StringIO()
+    call_command("prove", "--only", "balance", "tampering", "--report", str(report), stdout=output)
+    assert output.getvalue().count("proved    ") == 2
+    text = report.read_text()
+    assert "**2 of 2 proved**, at reduced scale" in text
+    assert places.database_version() in text
+    assert "| ✓ | A balance for exactly ten answers |" in text
+    assert _scratch_places() == []
+    assert Entry.objects.count() == 1
