@@ -1,0 +1,55 @@
+"""``manage.py set_budget TEAM|TEAM/PROJECT|KEY_ID DOLLARS --period total|day|month``."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from accounts.management.base import OperatorCommand, Outcome, find_project, find_team
+from accounts.models import ApiKey
+from credits import ledger
+from credits.errors import LedgerError
+from credits.models import Budget
+from credits.money import dollars_to_nano, format_dollars, nano_to_dollars
+
+
+class Command(OperatorCommand):
+    """Bounds what a team, a project or a key may spend."""
+
+    help = "Bound what a team, a project or an API key may spend; the tightest of all bounds counts."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        super().add_arguments(parser)
+        parser.add_argument("spender", help="TEAM, TEAM/PROJECT, or the id of an API key")
+        parser.add_argument("dollars", help="a decimal amount with at most 9 decimals, such as 12.50, or `none`")
+        parser.add_argument("--period", choices=Budget.Period.values, default=Budget.Period.MONTH.value)
+
+    def perform(self, *, spender: str, dollars: str, period: str, **options: Any) -> Outcome:
+        """Set the budget, or remove it with `none`."""
+        account_id, scope, reference = _spender(spender)
+        place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
+        whose = f"the {period} budget of {spender}"
+        try:
+            if dollars == "none":
+                budget = Budget.objects.filter(account=account_id, origin=Budget.Origin.SET, **place).first()
+                if budget is None:
+                    raise CommandError(f"There is no such budget: {whose}.")
+                ledger.remove_budget(account_id, budget.pk)
+                return Outcome({**place, "limit": None}, f"Removed {whose}.")
+            budget = ledger.set_budget(account_id, limit_nano=dollars_to_nano(dollars), **place)
+        except (LedgerError, ValueError) as error:
+            raise CommandError(str(error)) from error
+        spent, limit = format_dollars(budget.spent_nano), format_dollars(budget.limit_nano)
+        sentence = f"Set {whose} to {limit}; {spent} of it is spent."
+        return Outcome({**place, "limit": f"{nano_to_dollars(budget.limit_nano):f}"}, sentence)
+
+
+def _spender(text: str) -> tuple[int, str, str]:
+    """Return the account that pays, and the scope and reference of who spends. Raises CommandError."""
+    if "/" in text:
+        project = find_project(text)
+        return project.team_id, Budget.Scope.PROJECT.value, str(project.pk)
+    key = ApiKey.objects.filter(pk=text).first()
+    if key:
+        return key.team_id, Budget.Scope.KEY.value, key.pk
+    return find_team(text).pk, Budget.Scope.TEAM.value, ""
