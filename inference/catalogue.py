@@ -27,6 +27,9 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
     upstream_model: str
     concurrency: int
 
+    def __repr__(self) -> str:
+        return f"{self.kind} at {self.base_url}"
+
 
 class ModelSnapshot(msgspec.Struct, frozen=True):
     """A model that can be called; ``prices`` go from the newest start to the oldest, future ones included."""
@@ -66,6 +69,18 @@ async def find(model_id: str) -> ModelSnapshot:
     return model
 
 
+def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:
+    """Return an endpoint as the engines need to know it."""
+    return EndpointSnapshot(
+        endpoint.id,
+        endpoint.kind,
+        endpoint.base_url.rstrip("/"),
+        endpoint.credential,
+        endpoint.upstream_model or ("tgi" if endpoint.kind == Endpoint.Kind.TGI else endpoint.model_id),
+        endpoint.concurrency,
+    )
+
+
 def _load() -> dict[str, ModelSnapshot]:
     """Read the whole catalogue."""
     endpoints, prices = _endpoints(), _prices()
@@ -80,17 +95,7 @@ def _load() -> dict[str, ModelSnapshot]:
 def _endpoints() -> dict[str, list[EndpointSnapshot]]:
     endpoints = defaultdict(list)
     for endpoint in Endpoint.objects.filter(is_enabled=True).order_by("id"):
-        upstream = endpoint.upstream_model or ("tgi" if endpoint.kind == Endpoint.Kind.TGI else endpoint.model_id)
-        endpoints[endpoint.model_id].append(
-            EndpointSnapshot(
-                endpoint.id,
-                endpoint.kind,
-                endpoint.base_url.rstrip("/"),
-                endpoint.credential,
-                upstream,
-                endpoint.concurrency,
-            )
-        )
+        endpoints[endpoint.model_id].append(snapshot_of(endpoint))
     return endpoints
 
 

@@ -187,7 +187,11 @@ class Run(models.Model):
     ENGINE_ENDINGS: ClassVar = (Ending.STOP, Ending.LENGTH, Ending.TOOL_CALLS, Ending.CONTENT_FILTER)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-started_at"], name="runs_by_project_and_start")]
+        indexes = [
+            models.Index(fields=["project", "-started_at"], name="runs_by_project_and_start"),
+            # For the operator's pages: today's numbers, and the latest runs of everybody.
+            models.Index(fields=["-started_at"], name="runs_by_start"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.id} ({self.ending})"

@@ -119,4 +119,8 @@ class Migration(migrations.Migration):
             model_name='run',
             index=models.Index(fields=['project', '-started_at'], name='runs_by_project_and_start'),
         ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(fields=['-started_at'], name='runs_by_start'),
+        ),
     ]

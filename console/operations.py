@@ -1,0 +1,71 @@
+"""What an operator looks at first: today's spending, requests and errors, the endpoints, and who runs dry."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any, Final
+
+from asgiref.sync import async_to_sync
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import Team
+from console.usage import Amount
+from credits.money import NANO
+from inference import health
+from inference.models import Endpoint, Run
+
+LOW_CREDIT_NANO: Final = 1 * NANO
+TEAMS_LISTED: Final = 8
+ENDPOINTS_LISTED: Final = 24
+
+# What went wrong on our side of the wire; a caller who leaves or stops is no error.
+ERRORS: Final = (Run.Ending.ENGINE_ERROR, Run.Ending.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Since midnight, UTC."""
+
+    amount: Amount
+    errors: int
+
+
+def front_page(request: HttpRequest) -> dict[str, Any]:
+    """Return the front page's parts; a part that this operator may not see is None."""
+    user = request.user
+    return {
+        "today": today() if user.has_perm("inference.view_run") else None,
+        "endpoints": endpoints() if user.has_perm("inference.view_endpoint") else None,
+        "low": teams_low_on_credit() if user.has_perm("credits.view_account") else None,
+    }
+
+
+def today() -> Today:
+    """Sum up today's runs."""
+    midnight = datetime.combine(timezone.now().astimezone(UTC).date(), time.min, UTC)
+    sums = Run.objects.filter(started_at__gte=midnight).aggregate(
+        requests=Count("pk"),
+        prompt=Sum("prompt_tokens", default=0),
+        completion=Sum("delivered_tokens", default=0),
+        cost=Sum("cost_nano", default=0),
+        errors=Count("pk", filter=Q(ending__in=ERRORS)),
+    )
+    return Today(Amount(sums["requests"], sums["prompt"], sums["completion"], sums["cost"]), sums["errors"])
+
+
+def endpoints() -> list[tuple[Endpoint, bool | None]]:
+    """Return the endpoints with their health: those that are switched on first."""
+    listed = list(Endpoint.objects.select_related("model").order_by("-is_enabled", "model_id", "pk")[:ENDPOINTS_LISTED])
+    answers = async_to_sync(health.check)(listed)
+    return [(endpoint, answers[endpoint.pk]) for endpoint in listed]
+
+
+def teams_low_on_credit() -> list[tuple[Team, int]]:
+    """Return teams that may spend less than a dollar, the poorest first, with what they may; in nano-credits."""
+    # A team that nothing was ever granted to has no account yet.
+    available = Coalesce(F("account__balance_nano") - F("account__held_nano"), 0)
+    poor = Team.objects.filter(is_enabled=True).annotate(available_nano=available)
+    poorest = poor.filter(available_nano__lt=LOW_CREDIT_NANO).order_by("available_nano", "slug")[:TEAMS_LISTED]
+    return [(team, team.available_nano) for team in poorest]

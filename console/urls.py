@@ -1,0 +1,30 @@
+"""Where people sign in, and where they run their teams."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+
+from console.views import grants, keys, overview, people, sign_in
+
+app_name = "console"
+
+team_urls = [
+    path("", overview.show_overview, name="overview"),
+    path("keys", keys.show_keys, name="keys"),
+    path("keys/<str:key_id>/revoke", keys.revoke_key, name="revoke-key"),
+    path("people", people.show_people, name="people"),
+    path("people/add", people.add_member, name="add-member"),
+    path("people/<int:membership_id>/role", people.change_role, name="change-role"),
+    path("people/<int:membership_id>/remove", people.remove_member, name="remove-member"),
+    path("projects", people.create_project, name="create-project"),
+]
+
+urlpatterns = [
+    path("login", sign_in.SignIn.as_view(), name="sign-in"),
+    path("logout", LogoutView.as_view(next_page="/login"), name="sign-out"),
+    path("console/", overview.show_home, name="home"),
+    path("console/keys", overview.show_home, {"tab": "keys"}, name="home-keys"),
+    path("console/password", sign_in.ChangePassword.as_view(), name="password"),
+    path("console/teams/<str:team>/", include(team_urls)),
+    # Before the admin's own addresses, so that it looks like one of them.
+    path("admin/credits/post/", grants.post_credits, name="post-credits"),
+]

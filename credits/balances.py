@@ -1,0 +1,31 @@
+"""What a team has and may still spend, as people are shown it."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from credits.models import Account, Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A team's credits at one moment; amounts in nano-credits."""
+
+    balance_nano: int
+    held_nano: int
+    hold_count: int
+
+    @property
+    def available_nano(self) -> int:
+        """What a new hold may take."""
+        return self.balance_nano - self.held_nano
+
+
+def balance_of(team_id: int) -> Balance:
+    """Return a team's balance. Overdue holds do not count: the ledger's next group of this account expires them."""
+    balance_nano = Account.objects.filter(pk=team_id).values_list("balance_nano", flat=True).first() or 0
+    open_holds = Hold.objects.filter(account=team_id, state=Hold.State.OPEN, expires_at__gt=timezone.now())
+    held = open_holds.aggregate(total=Sum("amount_nano"), count=Count("pk"))
+    # Two reads are two moments: a hold that was settled in between must not show as a debt.
+    return Balance(balance_nano, min(held["total"] or 0, balance_nano), held["count"])

@@ -1,0 +1,215 @@
+"""Models, prices, endpoints and runs in the admin panel."""
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin
+from django.db.models import Model as DatabaseModel
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.panel import Panel, ReadOnlyInline, ReadOnlyPanel
+from credits.money import format_dollars
+from inference import health
+from inference.admin_forms import EndpointForm, ModelForm, PriceForm
+from inference.models import Endpoint, Model, Price, Run
+
+# A micro-credit is a thousand nano-credits.
+_NANO_PER_MICRO = 1_000
+
+
+class _PriceColumns:
+    """Prices in dollars per million tokens."""
+
+    @admin.display(description="input")
+    def input_dollars(self, price: Price) -> str:
+        """Return the price of prompt tokens."""
+        return format_dollars(price.input_microcredits_per_mtok * _NANO_PER_MICRO)
+
+    @admin.display(description="output")
+    def output_dollars(self, price: Price) -> str:
+        """Return the price of generated tokens."""
+        return format_dollars(price.output_microcredits_per_mtok * _NANO_PER_MICRO)
+
+    @admin.display(description="cached input")
+    def cached_input_dollars(self, price: Price) -> str:
+        """Return the price of prompt tokens that the engine remembered."""
+        return format_dollars(price.cached_input_microcredits_per_mtok * _NANO_PER_MICRO)
+
+
+_PRICES = ("input_dollars", "output_dollars", "cached_input_dollars")
+
+
+class PriceRows(_PriceColumns, ReadOnlyInline):
+    """A model's prices, the newest first."""
+
+    model = Price
+    ordering = ["-starts_at"]
+    fields = readonly_fields = ("starts_at", *_PRICES)
+    verbose_name_plural = "prices per million tokens"
+
+
+class EndpointRows(ReadOnlyInline):
+    """A model's endpoints; each has a page of its own."""
+
+    model = Endpoint
+    ordering = ["pk"]
+    fields = readonly_fields = ("kind", "base_url", "concurrency", "is_enabled")
+    show_change_link = True
+
+
+@admin.register(Model)
+class ModelPanel(Panel):
+    """The catalogue."""
+
+    form = ModelForm
+    list_display = ["id", "name", "lifecycle", "context_tokens", "price", "endpoint_count"]
+    list_filter = ["lifecycle"]
+    search_fields = ["id", "name"]
+    ordering = ["id"]
+    inlines = [PriceRows, EndpointRows]
+    fieldsets = [
+        (None, {"fields": ["id", "name", "description", "lifecycle", "replacement"]}),
+        ("What it can do", {"fields": ["context_tokens", "modalities", "features", "template_tokens"]}),
+        (
+            "Card",
+            {"fields": ["parameters_total", "parameters_active", "license", "hub_url", "released_on"]},
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Model]":
+        """Fetch prices and endpoints along."""
+        return super().get_queryset(request).prefetch_related("prices", "endpoints")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Keep a model's id once it has one: it is in programs."""
+        return [] if obj is None else ["id"]
+
+    @admin.display(description="price per million tokens")
+    def price(self, model: Model) -> str:
+        """Return the price in force; without one the model cannot be called."""
+        price = model.current_price
+        columns = _PriceColumns()
+        return (
+            f"{columns.input_dollars(price)} in, {columns.output_dollars(price)} out" if price else "none: not callable"
+        )
+
+    @admin.display(description="endpoints")
+    def endpoint_count(self, model: Model) -> str:
+        """Return how many endpoints are switched on, of how many."""
+        endpoints = model.endpoints.all()
+        return f"{sum(endpoint.is_enabled for endpoint in endpoints)} of {len(endpoints)}"
+
+
+@admin.register(Price)
+class PricePanel(_PriceColumns, ReadOnlyPanel):
+    """Price versions: added, never changed or deleted."""
+
+    form = PriceForm
+    list_display = ["model", "starts_at", *_PRICES]
+    list_select_related = ["model"]
+    search_fields = ["model__id"]
+    ordering = ["-starts_at"]
+
+    def has_add_permission(self, request: HttpRequest, obj: DatabaseModel | None = None) -> bool:
+        """Ask Django's permission."""
+        return request.user.has_perm("inference.add_price")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask for dollars, and show dollars."""
+        return ["model", "starts_at", *_PRICES]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Compute what is only looked at."""
+        return _PRICES if obj else []
+
+
+@admin.register(Endpoint)
+class EndpointPanel(Panel):
+    """Servers, with their health as of a few seconds ago."""
+
+    form = EndpointForm
+    list_display = ["base_url", "model", "kind", "health", "concurrency", "is_enabled"]
+    list_select_related = ["model"]
+    list_filter = ["is_enabled", "kind"]
+    search_fields = ["base_url", "model__id"]
+    ordering = ["model_id", "pk"]
+    actions = ["enable", "disable"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the credential out where fields are shown rather than written."""
+        if not (self.has_change_permission(request, obj) if obj else self.has_add_permission(request)):
+            return ["model", "kind", "base_url", "upstream_model", "concurrency", "is_enabled"]
+        secret = ["credential", "forget_credential"] if obj else ["credential"]
+        return ["model", "kind", "base_url", *secret, "upstream_model", "concurrency", "is_enabled"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Ask all the endpoints of the page at once how they are."""
+        changelist = super().get_changelist_instance(request)
+        listed = list(changelist.result_list)
+        answers = async_to_sync(health.check)(listed)
+        for endpoint in listed:
+            endpoint.is_up = answers[endpoint.pk]
+        changelist.result_list = listed
+        return changelist
+
+    @admin.display
+    def health(self, endpoint: Any) -> SafeString:
+        """Return how the endpoint is."""
+        is_up: bool | None = endpoint.is_up
+        word = "off" if is_up is None else "up" if is_up else "down"
+        return format_html('<span class="health health-{}">{}</span>', word, word.capitalize())
+
+    @admin.action(description="Switch on", permissions=["change"])
+    def enable(self, request: HttpRequest, endpoints: "QuerySet[Endpoint]") -> None:
+        """Send requests there again."""
+        endpoints.update(is_enabled=True)
+
+    @admin.action(description="Switch off", permissions=["change"])
+    def disable(self, request: HttpRequest, endpoints: "QuerySet[Endpoint]") -> None:
+        """Send no new request there."""
+        endpoints.update(is_enabled=False)
+
+
+@admin.register(Run)
+class RunPanel(ReadOnlyPanel):
+    """What became of each call, the latest first."""
+
+    list_display = [
+        "started",
+        "id",
+        "project",
+        "user",
+        "model",
+        "ending",
+        "prompt_tokens",
+        "delivered_tokens",
+        "cost",
+    ]
+    list_display_links = ["id"]
+    list_select_related = ["project__team", "user"]
+    list_filter = ["ending", "started_at", "model"]
+    search_fields = ["=id", "=key", "=user__email", "=project__slug", "=project__team__slug"]
+    ordering = ["-started_at"]
+    fields = [
+        *("id", "project", "user", "key", "model", "price", "endpoint", "streamed", "ending", "error"),
+        *("started_at", "first_token_at", "ended_at"),
+        *("prompt_tokens", "cached_tokens", "generated_tokens", "delivered_tokens", "counting", "held", "cost"),
+    ]
+
+    @admin.display(ordering="started_at")
+    def started(self, run: Run) -> str:
+        """Return the moment to the second, in UTC."""
+        return f"{run.started_at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(ordering="cost_nano")
+    def cost(self, run: Run) -> str:
+        """Return what the run cost."""
+        return format_dollars(run.cost_nano)
+
+    @admin.display
+    def held(self, run: Run) -> str:
+        """Return what was set aside for it at most."""
+        return format_dollars(run.held_nano)

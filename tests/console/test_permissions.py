@@ -1,0 +1,86 @@
+"""The console's permissions as one table: who gets which answer to what."""
+
+import pytest
+from django.test import Client
+
+from accounts import keys
+from accounts.models import ApiKey, Membership, Project, Team, User
+from tests.console.conftest import Browser
+
+PEOPLE = ("anonymous", "stranger", "viewer", "member", "admin", "owner", "operator")
+
+Row = tuple[str, str, tuple[object, ...]]
+
+# What each of PEOPLE gets; "login" is a redirect to the sign-in page.
+TABLE: list[Row] = [
+    ("GET", "/console/", ("login", 302, 302, 302, 302, 302, 302)),
+    ("GET", "/console/password", ("login", 200, 200, 200, 200, 200, 200)),
+    ("GET", "/console/teams/acme/", ("login", 404, 200, 200, 200, 200, 200)),
+    ("GET", "/console/teams/nowhere/", ("login", 404, 404, 404, 404, 404, 404)),
+    ("POST", "/console/teams/acme/", (405, 405, 405, 405, 405, 405, 405)),
+    ("GET", "/console/teams/acme/keys", ("login", 404, 200, 200, 200, 200, 200)),
+    ("POST", "/console/teams/acme/keys", ("login", 404, 403, 400, 400, 400, 400)),
+    ("GET", "/console/teams/acme/keys/{owners_key}/revoke", ("login", 404, 404, 404, 200, 200, 200)),
+    ("POST", "/console/teams/acme/keys/{owners_key}/revoke", ("login", 404, 404, 404, 302, 302, 302)),
+    ("GET", "/console/teams/acme/keys/{members_key}/revoke", ("login", 404, 404, 200, 200, 200, 200)),
+    ("GET", "/console/teams/acme/keys/{strangers_key}/revoke", ("login", 404, 404, 404, 404, 404, 404)),
+    ("GET", "/console/teams/acme/people", ("login", 404, 403, 403, 200, 200, 200)),
+    ("GET", "/console/teams/acme/people/add", (405, 405, 405, 405, 405, 405, 405)),
+    ("POST", "/console/teams/acme/people/add", ("login", 404, 403, 403, 400, 400, 400)),
+    ("POST", "/console/teams/acme/people/{viewers_place}/role", ("login", 404, 403, 403, 302, 302, 302)),
+    ("POST", "/console/teams/acme/people/{strangers_place}/role", ("login", 404, 403, 403, 404, 404, 404)),
+    ("GET", "/console/teams/acme/people/{viewers_place}/remove", ("login", 404, 403, 403, 200, 200, 200)),
+    ("POST", "/console/teams/acme/people/{strangers_place}/remove", ("login", 404, 403, 403, 404, 404, 404)),
+    ("POST", "/console/teams/acme/projects", ("login", 404, 403, 403, 400, 400, 400)),
+    ("GET", "/admin/", ("login", 403, 403, 403, 403, 403, 200)),
+    ("GET", "/admin/credits/post/", ("login", 403, 403, 403, 403, 403, 200)),
+    ("POST", "/admin/credits/post/", ("login", 403, 403, 403, 403, 403, 400)),
+    ("GET", "/admin/accounts/apikey/add/", ("login", 403, 403, 403, 403, 403, 200)),
+]
+
+
+@pytest.fixture
+def cast(request: pytest.FixtureRequest) -> dict[str, User | None]:
+    return {name: None if name == "anonymous" else request.getfixturevalue(name) for name in PEOPLE}
+
+
+@pytest.fixture
+def names(cast: dict[str, User | None], owner: User, member: User, stranger: User, team: Team) -> dict[str, str | int]:
+    elsewhere = Team.objects.get(slug="elsewhere")
+    return {
+        "owners_key": keys.create(name="o", issuer=owner, team=team)[0].pk,
+        "members_key": keys.create(name="m", issuer=member, team=team)[0].pk,
+        "strangers_key": keys.create(name="s", issuer=stranger, team=elsewhere)[0].pk,
+        "viewers_place": team.memberships.get(role=Membership.Role.VIEWER).pk,
+        "strangers_place": elsewhere.memberships.get().pk,
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("row", TABLE, ids=[f"{method} {url}" for method, url, _ in TABLE])
+def test_everyone_gets_the_answer_of_the_table(
+    browser: Browser, cast: dict[str, User | None], names: dict[str, str | int], row: Row
+) -> None:
+    method, url, answers = row
+    got = tuple(_answer(browser(cast[name]), method, url.format(**names)) for name in PEOPLE)
+    assert dict(zip(PEOPLE, got, strict=True)) == dict(zip(PEOPLE, answers, strict=True))
+
+
+@pytest.mark.django_db
+def test_another_teams_rows_stay_as_they_were(browser: Browser, owner: User, names: dict[str, str | int]) -> None:
+    client, base = browser(owner), "/console/teams/acme"
+    client.post(f"{base}/keys/{names['strangers_key']}/revoke")
+    client.post(f"{base}/people/{names['strangers_place']}/remove")
+    client.post("/console/teams/elsewhere/projects", {"slug": "mine"})
+    assert ApiKey.objects.get(pk=names["strangers_key"]).revoked_at is None
+    assert Membership.objects.filter(pk=names["strangers_place"]).exists()
+    assert not Project.objects.filter(slug="mine").exists()
+
+
+def _answer(client: Client, method: str, url: str) -> object:
+    response = client.generic(method, url, content_type="application/x-www-form-urlencoded")
+    if response.status_code == 302 and response.headers["Location"].startswith("/admin/login/"):
+        response = client.get(response.headers["Location"])
+    if response.status_code == 302 and response.headers["Location"].startswith("/login?next="):
+        return "login"
+    return response.status_code

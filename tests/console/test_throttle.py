@@ -1,0 +1,67 @@
+"""Counting attempts, and telling computers apart."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.test import RequestFactory
+from pytest_django import Settings
+
+from console.addresses import client_network
+from console.throttle import Throttle
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_key_tries_so_often_in_a_window_and_then_waits() -> None:
+    clock = Clock()
+    throttle = Throttle(2, 60, remembered=10, clock=clock)
+    assert [throttle.take("a"), throttle.take("a"), throttle.take("a")] == [0, 0, 60]
+    clock.now += 59.5
+    assert throttle.take("a") == 1
+    clock.now += 0.5
+    assert throttle.take("a") == 0
+
+
+def test_of_many_at_once_only_the_limit_comes_through() -> None:
+    throttle = Throttle(10, 60, remembered=10)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: throttle.take("a"), range(400)))
+    assert answers.count(0) == 10
+
+
+def test_the_least_recently_tried_keys_are_forgotten() -> None:
+    throttle = Throttle(1, 60, remembered=2)
+    for key in "abc":
+        throttle.take(key)
+    assert throttle.take("a") == 0
+    assert throttle.take("c") > 0
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "remote", "network"),
+    [
+        (0, "203.0.113.9", "192.0.2.1", "192.0.2.1"),
+        (1, "6.6.6.6, 203.0.113.9", "10.0.0.1", "203.0.113.9"),
+        (2, "6.6.6.6, 203.0.113.9, 10.0.0.2", "10.0.0.1", "203.0.113.9"),
+        (1, "", "10.0.0.1", "10.0.0.1"),
+        (3, "6.6.6.6", "10.0.0.1", "10.0.0.1"),
+        (1, "not an address", "10.0.0.1", "10.0.0.1"),
+        (0, "", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (0, "", "::ffff:192.0.2.1", "192.0.2.1"),
+        (0, "", "", "unknown"),
+    ],
+)
+def test_only_what_our_own_proxies_wrote_is_believed(
+    settings: Settings, proxies: int, forwarded: str, remote: str, network: str
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR=remote)
+    assert client_network(request) == network
