@@ -1,87 +1,38 @@
-"""The pooled client that every engine is called through; a thin waist, so that a faster one can take aiohttp's place.
+"""The pooled HTTP/1.1 client that every engine is called through, on httptools: see docs/decisions.
 
 Redirects, proxies of the environment and cookies are never followed, read or kept. Failures become EngineUnavailable
 (no answer began), EngineFailed (it broke off) or EngineTimeout; a cancelled caller closes its connection at once.
 """
 
 import asyncio
-import io
+import re
+import string
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from functools import lru_cache
 from types import TracebackType
+from urllib.parse import quote, urlsplit
 
-import aiohttp
-from aiohttp.http import HttpProcessingError
+from inference.engines.connection import Connection, Origin, Pool
+from inference.engines.response import Response
+from inference.engines.watchdog import Watchdog
+from inference.errors import EngineTimeout, EngineUnavailable
 
-from inference.errors import EngineFailed, EngineTimeout, EngineUnavailable
+__all__ = ["Response", "close", "fetch", "request"]
 
-CONNECT_SECONDS = 5.0
-# Above every sum of endpoint concurrencies that one process can serve; admission is what limits requests.
-MAX_CONNECTIONS = 10_000
-# An unused connection is closed before the servers' own limit (five seconds in uvicorn), so that no request meets it.
-IDLE_SECONDS = 4.0
-# Reading stops while twice this much of a response waits for us.
-READ_BUFFER_BYTES = 65_536
-# What may follow the end of an answer before its connection is used again.
-DRAIN_SECONDS = 0.5
-DRAIN_BYTES = 65_536
-# aiohttp wants larger bodies as a file, to write them in pieces.
-_BODY_AS_FILE_BYTES = 1_048_576
-
-# aiohttp raises the second kind for a body whose framing is broken.
-_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
-
-_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 _keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
 
+_PORTS = {"http": 80, "https": 443}
+_OWN_HEADERS = ("User-Agent: Parley", "Accept: */*", "Accept-Encoding: identity")
 
-class Response:
-    """A response whose body is read as it comes."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self._response = response
-        self._content = response.content
-        self._is_expired = False
-
-    async def receive(self) -> bytes:
-        """Return what arrived since the last call, waiting if that is nothing; empty at the end of the body."""
-        try:
-            return await self._content.readany()
-        except _BROKEN as error:
-            raise EngineTimeout() if self._is_expired else EngineFailed() from error
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body. Raises EngineFailed where it is longer than ``limit`` bytes."""
-        body = bytearray()
-        while received := await self.receive():
-            body += received
-            if len(body) > limit:
-                raise EngineFailed
-        return bytes(body)
-
-    async def drain(self) -> None:
-        """Read what follows the end of an answer, within bounds, so that the connection can be used again."""
-        left = DRAIN_BYTES
-        # A connection that cannot be drained is closed instead; the answer itself is complete.
-        with suppress(TimeoutError, *_BROKEN):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while left > 0 and not self._content.at_eof():
-                    left -= len(await self._content.readany())
-
-    def expire(self) -> None:
-        """Close the connection; whoever reads from it gets EngineTimeout."""
-        self._is_expired = True
-        self._response.close()
-
-    def leave(self) -> None:
-        """Give the connection back to the pool if the body was read to its end; close it at once otherwise."""
-        if not self._content.at_eof():
-            self._response.close()
+# Nothing that could end a line and begin another.
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+_AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]%-]+")
 
 
 class request:  # noqa: N801 - read at the call as a verb, like the context managers of contextlib
-    """``async with request(…) as response``: send a request and wait up to ``seconds`` for the response to begin."""
+    """``async with request(…) as response``: GET or POST and wait up to ``seconds`` for the response to begin."""
 
     def __init__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, seconds: float
@@ -90,15 +41,22 @@ class request:  # noqa: N801 - read at the call as a verb, like the context mana
         self._response: Response | None = None
 
     async def __aenter__(self) -> Response:
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        origin, head = _head(self._method, self._url, tuple(self._headers.items()))
+        head += b"\r\n" if self._body is None else b"Content-Length: %d\r\n\r\n" % len(self._body)
+        pool = await _pool()
+        if connection := pool.take(origin):
+            try:
+                return await self._exchange(connection, head, deadline)
+            except EngineUnavailable:
+                # The server closed a kept connection just now. Nothing was answered, so asking again is safe.
+                pass
         try:
-            async with asyncio.timeout(self._seconds):
-                self._response = Response(await self._send())
-        except aiohttp.ClientResponseError as error:
-            raise EngineFailed from error
-        except (aiohttp.ClientError, OSError) as error:
-            # A plain TimeoutError is an OSError too; aiohttp's own are for connecting.
-            raise EngineTimeout() if type(error) is TimeoutError else EngineUnavailable() from error
-        return self._response
+            async with asyncio.timeout_at(deadline):
+                connection = await pool.connect(origin)
+        except TimeoutError as error:
+            raise EngineTimeout from error
+        return await self._exchange(connection, head, deadline)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,26 +64,17 @@ class request:  # noqa: N801 - read at the call as a verb, like the context mana
         if self._response is not None:
             self._response.leave()
 
-    async def _send(self) -> aiohttp.ClientResponse:
-        session = await _session()
+    async def _exchange(self, connection: Connection, head: bytes, deadline: float) -> Response:
+        """Send the request and return its response once it begins."""
+        self._response = response = Response(connection)
         try:
-            return await self._attempt(session)
-        except aiohttp.ClientConnectorError:
+            with Watchdog(response.expire) as watchdog:
+                watchdog.wait(deadline - asyncio.get_running_loop().time())
+                await response.begin(head, self._body or b"")
+        except BaseException:
+            response.leave()
             raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # A kept connection that the server closed just now. Nothing was answered, so asking again is safe.
-            return await self._attempt(session)
-
-    async def _attempt(self, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
-        body = self._body
-        large = body is not None and len(body) > _BODY_AS_FILE_BYTES
-        return await session.request(
-            self._method,
-            self._url,
-            headers=self._headers,
-            data=io.BytesIO(body) if body and large else body,
-            allow_redirects=False,
-        )
+        return response
 
 
 async def fetch(
@@ -145,27 +94,54 @@ async def close() -> None:
         await keeper.aclose()
 
 
-async def _session() -> aiohttp.ClientSession:
-    """Return the running loop's session."""
+@lru_cache(maxsize=1024)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, bytes]:
+    """Return whom to connect to and all of a request's head but its end, the same for every request to an engine.
+
+    Raises EngineUnavailable for an address that nothing can be behind, or a header that would not stay on its line.
+    """
+    origin, authority, path = _parts(url)
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", *_OWN_HEADERS]
+    for name, value in headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise EngineUnavailable
+        lines.append(f"{name}: {value}")
+    return origin, "\r\n".join([*lines, ""]).encode("latin-1")
+
+
+def _parts(url: str) -> tuple[Origin, str, str]:
+    """Take a URL apart: its origin, what to call that in the request, and what to ask there."""
+    try:
+        parts = urlsplit(url)
+        # The port is checked here, and the length of the names between the dots.
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError as error:
+        raise EngineUnavailable from error
+    authority = f"[{host}]" if ":" in host else host
+    if parts.scheme not in _PORTS or "@" in parts.netloc or not _AUTHORITY.fullmatch(authority):
+        raise EngineUnavailable
+    if port not in (None, _PORTS[parts.scheme]):
+        authority += f":{port}"
+    asked = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    origin = Origin(host, port or _PORTS[parts.scheme], is_tls=parts.scheme == "https")
+    return origin, authority, quote(asked, safe=string.punctuation)
+
+
+async def _pool() -> Pool:
+    """Return the running loop's connections."""
     loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
-    if session is None:
-        session = _sessions[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            read_bufsize=READ_BUFFER_BYTES,
-            headers={"User-Agent": "Parley", "Accept-Encoding": "identity"},
-        )
-        keeper = _keepers[loop] = _keep(loop, session)
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = Pool(loop)
+        keeper = _keepers[loop] = _keep(loop, pool)
         await anext(keeper)
-    return session
+    return pool
 
 
-async def _keep(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close a session when its loop ends: a loop closes its asynchronous generators before it stops."""
+async def _keep(loop: asyncio.AbstractEventLoop, pool: Pool) -> AsyncGenerator[None, None]:
+    """Close a pool when its loop ends: a loop closes its asynchronous generators before it stops."""
     try:
         yield
     finally:
-        del _sessions[loop], _keepers[loop]
-        await session.close()
+        del _pools[loop], _keepers[loop]
+        await pool.close()
