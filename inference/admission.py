@@ -33,6 +33,8 @@ class Queue:
     def __init__(self) -> None:
         self.running: Counter[int] = Counter()
         self._waiting: deque[_Waiter] = deque()
+        # As the last to arrive knew it: those who wait may not have heard of a new endpoint.
+        self._model: ModelSnapshot | None = None
 
     async def enter(self, model: ModelSnapshot, on_queued: Callable[[int], None]) -> EndpointSnapshot:
         """Take a place at the least busy endpoint, waiting for one if need be; give it back with ``leave``.
@@ -42,12 +44,14 @@ class Queue:
         """
         if not model.endpoints:
             raise EngineUnavailable
-        if not self._waiting and (endpoint := self._free_endpoint(model)):
+        self._model = model
+        self._serve()
+        if not self._waiting and (endpoint := self._free_endpoint()):
             self.running[endpoint.id] += 1
             return endpoint
         if len(self._waiting) >= settings.QUEUE_LENGTH:
             raise EngineOverloaded
-        waiter = _Waiter(model, on_queued)
+        waiter = _Waiter(on_queued)
         self._waiting.append(waiter)
         on_queued(len(self._waiting))
         try:
@@ -75,7 +79,7 @@ class Queue:
 
     def _serve(self) -> None:
         served = False
-        while self._waiting and (endpoint := self._free_endpoint(self._waiting[0].model)):
+        while self._waiting and (endpoint := self._free_endpoint()):
             waiter = self._waiting.popleft()
             # A cancelled waiter has not yet run to leave the line by itself.
             if not waiter.place.cancelled():
@@ -89,16 +93,16 @@ class Queue:
         for position, waiter in enumerate(self._waiting, start=1):
             waiter.on_queued(position)
 
-    def _free_endpoint(self, model: ModelSnapshot) -> EndpointSnapshot | None:
-        free = [each for each in model.endpoints if self.running[each.id] < each.concurrency]
+    def _free_endpoint(self) -> EndpointSnapshot | None:
+        endpoints = self._model.endpoints if self._model else ()
+        free = [each for each in endpoints if self.running[each.id] < each.concurrency]
         return min(free, key=lambda each: self.running[each.id] / each.concurrency, default=None)
 
 
 class _Waiter:
     """One request in line; ``place`` becomes the endpoint it may use."""
 
-    def __init__(self, model: ModelSnapshot, on_queued: Callable[[int], None]) -> None:
-        self.model = model
+    def __init__(self, on_queued: Callable[[int], None]) -> None:
         self.on_queued = on_queued
         self.place: asyncio.Future[EndpointSnapshot] = asyncio.get_running_loop().create_future()
 

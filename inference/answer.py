@@ -69,7 +69,7 @@ class Reader:
 
     def __init__(self, answer: Answer, after: int) -> None:
         self._answer = answer
-        self._position = min(after, len(answer.chunks))
+        self._position = max(0, min(after, len(answer.chunks)))
         self._taken_bytes = answer.size_bytes
         self._awake = asyncio.Event()
 

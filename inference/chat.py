@@ -5,6 +5,7 @@ extensions that TGI, vLLM, SGLang and llama.cpp share. A field we do not know is
 """
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -67,7 +68,7 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 class Function(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A function that the model may call."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
     description: str | UnsetType | None = UNSET
     parameters: dict[str, Any] | UnsetType | None = UNSET
     strict: bool | UnsetType | None = UNSET
@@ -96,7 +97,7 @@ class ToolChoice(Struct, frozen=True, forbid_unknown_fields=True):
 class JsonSchema(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The schema that the answer must follow."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
     description: str | UnsetType = UNSET
     schema: dict[str, Any] | UnsetType = UNSET
     strict: bool | UnsetType | None = UNSET
@@ -179,6 +180,10 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
+# How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
+# of the stack could not be written again from further down.
+MAX_NESTING = 64
+
 _decoder = msgspec.json.Decoder(Chat)
 _field = re.compile(r" - at `\$\.?(.*?)`$")
 _named = re.compile(r"(?:unknown|required) field `(.*?)`")
@@ -204,6 +209,8 @@ def parse(body: bytes) -> Chat:
         raise InvalidRequest("tool_choice is only allowed when tools are given.", param="tool_choice")
     for number, message in enumerate(chat.messages):
         _check_message(message, f"messages[{number}]")
+    for path, value in _free_form(chat):
+        _check_nesting(value, path)
     return chat
 
 
@@ -220,6 +227,32 @@ def _check_message(message: Message, path: str) -> None:
         raise InvalidRequest("Only an assistant message has tool_calls.", param=f"{path}.tool_calls")
     if message.role == "tool" and not message.tool_call_id:
         raise InvalidRequest("A tool message needs tool_call_id.", param=f"{path}.tool_call_id")
+
+
+def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
+    """Name every value whose inside is the caller's own affair."""
+    yield from (("metadata", chat.metadata), ("chat_template_kwargs", chat.chat_template_kwargs))
+    if isinstance(chat.response_format, JsonSchemaFormat):
+        yield "response_format.json_schema.schema", chat.response_format.json_schema.schema
+    for number, tool in enumerate(chat.tools or ()):
+        yield f"tools[{number}].function.parameters", tool.function.parameters
+    for number, message in enumerate(chat.messages):
+        if message.annotations:
+            yield f"messages[{number}].annotations", message.annotations
+
+
+def _check_nesting(value: Any, path: str) -> None:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_NESTING + 1):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    raise InvalidRequest(f"At most {MAX_NESTING} levels of nesting are accepted.", param=path)
 
 
 def _invalid(reason: str) -> InvalidRequest:

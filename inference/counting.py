@@ -1,5 +1,7 @@
 """How many tokens were delivered: the engine's own counts, else its tokenizer, else an estimate that says so."""
 
+import logging
+
 import msgspec
 
 from inference.answer import Answer
@@ -9,14 +11,21 @@ from inference.engines.base import Engine
 from inference.errors import EngineError
 from inference.models import Run
 
+logger = logging.getLogger(__name__)
+
 # An average of four bytes a token holds for English text in byte-level vocabularies.
 _BYTES_PER_TOKEN = 4
 
 
-async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine) -> tuple[Usage, Run.Counting]:
+# Above it, and below zero, an engine's count is nonsense; it is also what the columns of a run can hold.
+_MAX_TOKENS = 2**31 - 1
+
+
+async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None) -> tuple[Usage, Run.Counting]:
     """Return the usage of the first ``up_to`` chunks and where the figures come from.
 
-    Without output there is no usage: nothing delivered is nothing charged.
+    Without output there is no usage: nothing delivered is nothing charged. Without an engine, nobody is asked: what the
+    answer does not tell is estimated.
     """
     taken = answer.chunks[:up_to]
     if not any(chunk.has_output for chunk in taken):
@@ -26,24 +35,32 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine) -> tuple
     for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
         if number > last and chunk.has_output:
             break
-        if chunk.usage:
+        if chunk.usage and _can_be(chunk.usage):
             return chunk.usage, Run.Counting.ENGINE
     return await _recount(taken, chat, engine, _latest_usage(answer))
 
 
 def _latest_usage(answer: Answer) -> Usage | None:
-    return next((chunk.usage for chunk in reversed(answer.chunks) if chunk.usage), None)
+    return next((chunk.usage for chunk in reversed(answer.chunks) if chunk.usage and _can_be(chunk.usage)), None)
 
 
-async def _recount(taken: list[Chunk], chat: Chat, engine: Engine, known: Usage | None) -> tuple[Usage, Run.Counting]:
+def _can_be(usage: Usage) -> bool:
+    return all(0 <= count <= _MAX_TOKENS for count in msgspec.structs.astuple(usage))
+
+
+async def _recount(
+    taken: list[Chunk], chat: Chat, engine: Engine | None, known: Usage | None
+) -> tuple[Usage, Run.Counting]:
     """Count the delivered text with the engine's tokenizer; the prompt too, where the engine has not yet told."""
     text = "".join(_text(chunk) for chunk in taken)
     counting = Run.Counting.TOKENIZER
-    try:
-        completion = await engine.count_text(text)
-        prompt = known.prompt_tokens if known else await engine.count_prompt(chat)
-    except EngineError:
-        completion = prompt = None
+    completion, prompt = None, known.prompt_tokens if known else None
+    if engine:
+        try:
+            completion = await engine.count_text(text)
+            prompt = await engine.count_prompt(chat) if prompt is None else prompt
+        except EngineError:
+            logger.warning("the engine could not count what it delivered")
     if completion is None:
         completion, counting = estimate(text.encode()), Run.Counting.ESTIMATE
     if prompt is None:

@@ -7,6 +7,7 @@
     ├── ModelNotFound           unknown, retired, or without a price
     ├── InferenceDisabled       the team's switch is off
     ├── ConcurrencyLimited      too many requests in flight for the project
+    ├── ReaderLagged            the caller fell too far behind in reading the answer
     └── EngineError             the model's server let us down
         ├── EngineRefused           it called the request invalid; names the parameter where it did
         ├── EngineOverloaded        it, or our queue for it, is full
@@ -58,6 +59,10 @@ class InferenceDisabled(InferenceError):
 
 class ConcurrencyLimited(InferenceError):
     """Concurrency limit reached for requests"""
+
+
+class ReaderLagged(InferenceError):
+    """The answer was not read quickly enough"""
 
 
 class EngineError(InferenceError):

@@ -21,9 +21,7 @@ class Funds(msgspec.Struct, frozen=True):
     completion_tokens: int
 
 
-async def take(
-    run: str, caller: Caller, chat: Chat, *, model: ModelSnapshot, rates: Rates, engine: Engine
-) -> Funds:
+async def take(run: str, caller: Caller, chat: Chat, *, model: ModelSnapshot, rates: Rates, engine: Engine) -> Funds:
     """Hold the most that the run can cost. Raises InsufficientCredits.
 
     The prompt is first bounded by its size in bytes, which costs nothing; when that does not fit, the engine counts it

@@ -1,9 +1,12 @@
 """The runs of this process, while they live and a little longer: found again by id, and ended when access ends."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from accounts import changes
 from accounts.models import TOPIC
+from inference.errors import EngineUnavailable
+from inference.models import Run
 
 if TYPE_CHECKING:
     from inference.completion import Completion
@@ -35,6 +38,15 @@ def find(run_id: str) -> "Completion | None":
 def watch() -> None:
     """End runs whose caller loses access, within a second of the change."""
     changes.subscribe(TOPIC, _access_changed)
+
+
+async def shut_down() -> None:
+    """End every run of the running loop, and return when each is charged; for a process that ends."""
+    loop = asyncio.get_running_loop()
+    runs = [completion for completion in _runs.values() if completion.loop is loop and not completion.is_ended]
+    for completion in runs:
+        completion.stop(Run.Ending.SHUTDOWN, EngineUnavailable())
+    await asyncio.gather(*(completion.ended() for completion in runs))
 
 
 def _access_changed() -> None:

@@ -162,14 +162,16 @@ class Run(models.Model):
         TOKENIZER = "tokenizer", "the engine's tokenizer over the delivered text"
         ESTIMATE = "estimate", "estimated from the text's length"
 
+    # Without an index for each foreign key: every run writes them all, and pages ask by project or by time.
+
     # The common part of x-request-id (req_…) and of the completion's id (chatcmpl-…).
     id = models.CharField(primary_key=True, max_length=32)
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
-    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="runs")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="runs", db_index=False)
     key = models.CharField(max_length=12, blank=True, help_text="Id of the API key; empty for the browser.")
-    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="runs")
-    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="runs")
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="runs")
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="runs", db_index=False)
     started_at = models.DateTimeField()
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField()

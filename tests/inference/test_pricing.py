@@ -1,0 +1,49 @@
+"""Integer prices, rounded up once."""
+
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.chunks import Usage
+from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK
+from inference.pricing import Rates
+
+prices = st.integers(0, MAX_PRICE_MICROCREDITS_PER_MTOK)
+tokens = st.integers(0, 2**31 - 1)
+rates = st.builds(Rates, st.just(1), st.just(0.0), prices, prices, prices)
+
+
+def test_a_dollar_for_a_million_tokens_is_a_thousand_nano_for_each() -> None:
+    rates = Rates(1, 0.0, 1_000_000, 2_000_000, 500_000)
+    assert rates.cost_nano(Usage(10, 5)) == 10 * 1_000 + 5 * 2_000
+    assert rates.cost_nano(Usage(10, 5, cached_tokens=4)) == 6 * 1_000 + 4 * 500 + 5 * 2_000
+
+
+def test_the_smallest_price_costs_one_nano() -> None:
+    rates = Rates(1, 0.0, 1, 0, 0)
+    assert [rates.cost_nano(Usage(count, 0)) for count in (0, 1, 1_000, 1_001)] == [0, 1, 1, 2]
+
+
+@settings(deadline=None)
+@given(rates, tokens, tokens, tokens)
+def test_a_cost_is_exact_but_for_less_than_one_nano(rates: Rates, prompt: int, completion: int, cached: int) -> None:
+    cost = rates.cost_nano(Usage(prompt, completion, cached))
+    cached = min(cached, prompt)
+    exact = Fraction(
+        (prompt - cached) * rates.input_microcredits_per_mtok
+        + cached * rates.cached_input_microcredits_per_mtok
+        + completion * rates.output_microcredits_per_mtok,
+        1_000,
+    )
+    assert 0 <= cost - exact < 1
+
+
+@settings(deadline=None)
+@given(rates, tokens, tokens, tokens, tokens)
+def test_no_answer_within_the_bound_costs_more_than_it(
+    rates: Rates, prompt: int, completion: int, cached: int, fewer: int
+) -> None:
+    bound = rates.bound_nano(prompt, completion)
+    usage = Usage(max(0, prompt - fewer % 3), max(0, completion - fewer), min(cached, prompt))
+    assert rates.cost_nano(usage) <= bound
