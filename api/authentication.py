@@ -1,10 +1,10 @@
 """Bearer keys for resources; the token streams ask ``accounts.keys`` directly."""
 
-from accounts.keys import authenticate
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.caller import Caller
+from accounts.keys import authenticate
 
 
 class CallerUser:

@@ -2,7 +2,6 @@
 
 from accounts.errors import IdentityError
 from accounts.keys import aauthenticate
-
 from api import wire
 from api.errors import MethodNotAllowed, describe
 from api.exchange import HttpExchange

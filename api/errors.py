@@ -51,6 +51,9 @@ class ApiError(msgspec.Struct, frozen=True):
             headers["retry-after"] = str(self.retry_after_seconds)
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.status == 405:
+            # What resources allow, Django REST framework says itself.
+            headers["allow"] = "POST"
         if self.status == 402:
             # Without it the official clients would not retry either; it keeps others from doing so.
             headers["x-should-retry"] = "false"
@@ -66,7 +69,6 @@ class MethodNotAllowed(Exception):
 
 
 _INVALID = "invalid_request_error"
-_QUOTA = "You exceeded your current quota, please check your plan and billing details"
 
 # From the special to the general: the first class that fits decides. A None message keeps the exception's own.
 _TABLE: tuple[tuple[type[Exception], int, str, str, str | None], ...] = (
@@ -74,7 +76,7 @@ _TABLE: tuple[tuple[type[Exception], int, str, str, str | None], ...] = (
     (AuthenticationFailed, 401, "invalid_api_key", _INVALID, None),
     (RoleMayNotCall, 403, "role_may_not_call", "permission_error", None),
     (IdentityError, 403, "forbidden", "permission_error", None),
-    (InsufficientCredits, 402, "insufficient_quota", "insufficient_quota", _QUOTA),
+    (InsufficientCredits, 402, "insufficient_quota", "insufficient_quota", None),
     (
         LedgerUnavailable,
         503,
@@ -88,6 +90,7 @@ _TABLE: tuple[tuple[type[Exception], int, str, str, str | None], ...] = (
     (inference.ModelNotFound, 404, "model_not_found", _INVALID, None),
     (inference.InferenceDisabled, 403, "inference_disabled", "permission_error", None),
     (inference.ConcurrencyLimited, 429, "concurrency_limit_reached", "rate_limit_error", None),
+    (inference.ReaderLagged, 408, "reader_too_slow", _INVALID, None),
     (inference.EngineRefused, 422, "invalid_parameter", _INVALID, None),
     (inference.EngineOverloaded, 503, "engine_overloaded", "server_error", None),
     (inference.EngineUnavailable, 503, "engine_unavailable", "server_error", None),
@@ -114,8 +117,9 @@ def describe(error: Exception) -> ApiError:
     """Translate any exception; one that nobody foresaw is logged and told without its internals."""
     for kind, status, code, type_, message in _TABLE:
         if isinstance(error, kind):
+            sentence: str = message or getattr(error, "message", "") or str(error)
             param = getattr(error, "param", None)
-            return ApiError(status, code, type_, message or str(error), param, _RETRY_AFTER.get(status))
+            return ApiError(status, code, type_, sentence, param, _RETRY_AFTER.get(status))
     logger.error("unforeseen error", exc_info=error)
     return ApiError(500, "server_error", "server_error", "The server had an error while processing your request")
 

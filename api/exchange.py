@@ -1,6 +1,7 @@
 """One HTTP exchange on Channels: a body in, an answer out, and an ear for the client that goes away."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -16,7 +17,7 @@ class HttpExchange(AsyncConsumer):
     """Base of consumers that answer one request; a subclass writes ``answer``.
 
     Channels' own HTTP consumer joins unbounded bodies and does not hear ``http.disconnect`` while its handler runs.
-    Here the answer is a task, awaited together with the disconnect: whichever comes first ends the other.
+    Here a second task listens for the disconnect while the answer is written: whichever comes first ends the other.
     """
 
     async def __call__(self, scope: dict[str, Any], receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -24,20 +25,21 @@ class HttpExchange(AsyncConsumer):
         self.scope = scope
         self.base_send = send
         self.started = False
-        self.headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        self._is_gone = False
+        self.headers = _joined(scope["headers"])
         body = await _read_body(receive)
         if body is None:
             return
-        answering = asyncio.create_task(self._answer(body))
-        listening = asyncio.create_task(_gone(receive))
+        answering = asyncio.current_task()
+        assert answering is not None
+        listening = asyncio.create_task(self._listen(receive, answering))
         try:
-            await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await self._answer(body)
+        except asyncio.CancelledError:
+            if not self._is_gone:
+                raise
         finally:
-            answering.cancel()
             listening.cancel()
-            await asyncio.wait({answering, listening})
-        if not answering.cancelled():
-            answering.result()
 
     async def answer(self, body: bytes) -> None:
         """Answer the request; every exception that leaves before the first byte becomes a true HTTP status."""
@@ -68,6 +70,13 @@ class HttpExchange(AsyncConsumer):
         described = describe(error)
         await self.respond(described.status, wire.error_body(described), described.headers)
 
+    async def _listen(self, receive: ASGIReceiveCallable, answering: asyncio.Task[None]) -> None:
+        """End the answer when the client has closed the connection."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        answering.cancel()
+
     async def _answer(self, body: bytes) -> None:
         try:
             await self.answer(body)
@@ -75,6 +84,15 @@ class HttpExchange(AsyncConsumer):
             if self.started:
                 raise
             await self.fail(error)
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """Return the headers by name; the values of one that came twice are joined, as Django does."""
+    joined: dict[bytes, str] = {}
+    for name, value in headers:
+        text = value.decode("latin-1")
+        joined[name] = f"{joined[name]},{text}" if name in joined else text
+    return joined
 
 
 async def _read_body(receive: ASGIReceiveCallable) -> bytes | None:
@@ -87,9 +105,3 @@ async def _read_body(receive: ASGIReceiveCallable) -> bytes | None:
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-async def _gone(receive: ASGIReceiveCallable) -> None:
-    """Return when the client has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -36,7 +36,7 @@ class ChatWire:
 
     def events(self, chunks: Iterable[Chunk]) -> bytes:
         """Write chunks as they came, in one piece; a chunk of usage alone is kept for the end of the stream."""
-        return b"".join([self._event(chunk) for chunk in chunks if chunk.has_output or chunk.finish_reason])
+        return b"".join([self._event(chunk) for chunk in chunks if _is_shown(chunk)])
 
     def usage(self, usage: Usage) -> bytes:
         """Write the event that carries the usage."""
@@ -59,7 +59,7 @@ class ChatWire:
         return _encode(body)
 
     def _event(self, chunk: Chunk) -> bytes:
-        logprobs = b"null" if chunk.logprobs is None else bytes(chunk.logprobs)
+        logprobs = b"null" if chunk.logprobs is None else _one_line(bytes(chunk.logprobs))
         finish_reason = b"null" if chunk.finish_reason is None else b'"%s"' % chunk.finish_reason.encode()
         return b'%s%s,"logprobs":%s,"finish_reason":%s}]}\n\n' % (
             self._delta,
@@ -67,6 +67,11 @@ class ChatWire:
             logprobs,
             finish_reason,
         )
+
+
+def _one_line(json: bytes) -> bytes:
+    """Return the engine's own JSON without line breaks, which would end the event."""
+    return json.replace(b"\n", b"").replace(b"\r", b"") if b"\n" in json or b"\r" in json else json
 
 
 def error_event(error: ApiError) -> bytes:
@@ -77,6 +82,10 @@ def error_event(error: ApiError) -> bytes:
 def error_body(error: ApiError) -> bytes:
     """Write the body of a failed request."""
     return _encode(error.body)
+
+
+def _is_shown(chunk: Chunk) -> bool:
+    return bool(chunk.has_output or chunk.finish_reason or chunk.logprobs is not None)
 
 
 def _delta(chunk: Chunk) -> bytes:

@@ -15,15 +15,14 @@ from django.urls import re_path  # noqa: E402
 
 from api.routing import http_urlpatterns  # noqa: E402
 from config.edge import Edge  # noqa: E402
-from inference import live  # noqa: E402
+from config.lifecycle import lifespan  # noqa: E402
 from playground.routing import websocket_urlpatterns  # noqa: E402
-
-live.watch()
 
 application = Edge(
     ProtocolTypeRouter(
         {
             "http": URLRouter([*http_urlpatterns, re_path(r"", cast(Any, django_application))]),
+            "lifespan": lifespan,
             "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
         }
     ),

@@ -16,8 +16,6 @@ from django.conf import settings
 
 from api.errors import RequestTooLarge, describe
 from api.wire import error_body
-from inference import live
-from playground import keeper
 
 
 class Edge:
@@ -32,9 +30,6 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -50,15 +45,6 @@ class Edge:
             if exchange.is_started:
                 raise
             await exchange.fail(error)
-
-
-async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Hear of the server's start and end; before its end every run is ended, charged and written down."""
-    while (await receive())["type"] != "lifespan.shutdown":
-        await send({"type": "lifespan.startup.complete"})
-    await live.shut_down()
-    await keeper.drain()
-    await send({"type": "lifespan.shutdown.complete"})
 
 
 class _Exchange:

@@ -15,7 +15,7 @@ class Server:
 
     def __init__(self) -> None:
         """Start serving; returns when the port is open."""
-        config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="off", ws="none")
+        config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on", ws="none")
         self._ready = threading.Event()
         self._server = _Uvicorn(config, self._ready)
         self._thread = threading.Thread(target=self._serve, name="site")

@@ -1,0 +1,23 @@
+"""What the application does when its server starts and ends: the lifespan part of ASGI."""
+
+import asyncio
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from credits import ledger
+from inference import live
+from inference.engines import http
+from playground import keeper
+
+
+async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Begin at once. At the end, every run stops and charges what it delivered before the process may go."""
+    await receive()
+    live.watch()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await live.shut_down()
+    await keeper.drain()
+    await http.close()
+    await asyncio.to_thread(ledger.close)
+    await send({"type": "lifespan.shutdown.complete"})

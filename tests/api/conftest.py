@@ -1,0 +1,70 @@
+"""A served site, a model on a fake TGI, a team with a dollar, and clients that hold a key."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import httpx2
+import pytest
+from openai import OpenAI
+
+from accounts.models import Team
+from credits import audit, ledger
+from credits.models import Hold
+from tests.api.scenes import Connect, Wire
+from tests.fakes.tgi import FakeTgi
+from tests.inference.scenes import DOLLAR, register, within
+from tests.server import Server
+
+
+@pytest.fixture
+def funded(team: Team) -> Team:
+    """The team ``acme`` with one dollar."""
+    ledger.grant(team.pk, DOLLAR, reason="for the tests", actor="tests")
+    return team
+
+
+@pytest.fixture
+def engines(transactional_db: None) -> Iterator[ExitStack]:
+    """Where fake engines are entered that outlive the site."""
+    with ExitStack() as engines:
+        yield engines
+
+
+@pytest.fixture
+def tgi(engines: ExitStack) -> FakeTgi:
+    """A callable model on a fake TGI."""
+    server = engines.enter_context(FakeTgi())
+    register(server)
+    return server
+
+
+@pytest.fixture
+def site(engines: ExitStack) -> Iterator[Server]:
+    """The site on a real socket; in the end no hold is open, and every account is explained by its entries."""
+    with Server() as server:
+        yield server
+        within(5, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+    for team in Team.objects.all():
+        if hasattr(team, "account"):
+            assert audit.check(team.pk) == []
+
+
+@pytest.fixture
+def client(site: Server, api_key: str) -> Iterator[OpenAI]:
+    """The official client, which does not try again."""
+    with OpenAI(base_url=f"{site.url}/v1", api_key=api_key, max_retries=0, timeout=15) as client:
+        yield client
+
+
+@pytest.fixture
+def connect(site: Server, api_key: str) -> Connect:
+    """Open a connection by hand and ask for a chat with the key."""
+    return partial(Wire, site.url, api_key)
+
+
+@pytest.fixture
+def raw(site: Server, api_key: str) -> Iterator[httpx2.Client]:
+    """A plain HTTP client with the key."""
+    with httpx2.Client(base_url=site.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=15) as raw:
+        yield raw

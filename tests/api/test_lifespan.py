@@ -1,0 +1,39 @@
+"""What the application does when its server starts and ends."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from accounts.caller import Caller
+from accounts.models import Project, Team, User
+from config.asgi import application
+from credits.models import Account
+from inference import completion
+from tests.fakes.tgi import FakeTgi
+from tests.inference.scenes import DOLLAR, caller_in, chat, cost_nano
+
+
+@pytest.fixture
+def caller(funded: Team, project: Project, member: User) -> Caller:
+    return caller_in(project, member)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_runs_that_are_under_way_are_charged_before_the_end(caller: Caller, tgi: FakeTgi) -> None:
+    tgi.script.silent_after = 3
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    life = asyncio.ensure_future(application({"type": "lifespan"}, inbox.get, sent.put))  # type: ignore[arg-type, typeddict-item]
+    inbox.put_nowait({"type": "lifespan.startup"})
+    assert await sent.get() == {"type": "lifespan.startup.complete"}
+    run = completion.start(caller, chat(), resumable=True)
+    async with run.subscribe() as reader:
+        async for batch in reader:
+            if batch.first + len(batch.chunks) > 3:
+                break
+    inbox.put_nowait({"type": "lifespan.shutdown"})
+    assert await sent.get() == {"type": "lifespan.shutdown.complete"}
+    await life
+    assert run.is_ended
+    assert (await Account.objects.aget()).balance_nano == DOLLAR - cost_nano(3)
