@@ -69,6 +69,12 @@ class InsufficientCredits(LedgerError):
         self.capacity_nano = balance_nano if capacity_nano is None else capacity_nano
 
     @property
+    def message(self) -> str:
+        """The sentence shown to the caller; it names the budget that refused, if one did."""
+        quota = "You exceeded your current quota, please check your plan and billing details"
+        return quota if self.refused_by == "balance" else f"{quota}: {self.refused_by} is used up"
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the limit that refused would do, were it not for other open holds: waiting may help."""
         return self.capacity_nano >= self.needed_nano

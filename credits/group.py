@@ -133,7 +133,8 @@ def _aware(moment: datetime) -> datetime:
 
 def _write(cursor: CursorWrapper, book: Book) -> None:
     """Write every row that the operations changed, each kind in one call."""
-    adapted, now = sql.adapted, sql.adapted(book.now)
+    adapted = sql.adapter()
+    now = adapted(book.now)
     new_holds, old_holds = [], []
     for hold in book.changed.values():
         times = (adapted(hold.expires_at), adapted(hold.ended_at))
@@ -159,7 +160,8 @@ def _write(cursor: CursorWrapper, book: Book) -> None:
 
 def _write_limits(cursor: CursorWrapper, book: Book) -> None:
     """Write the budgets that moved, and an alert for each mark that was crossed."""
-    adapted, now = sql.adapted, sql.adapted(book.now)
+    adapted = sql.adapter()
+    now = adapted(book.now)
     budgets = [budget for budgets in book.budgets.values() for budget in budgets if budget.is_changed]
     alerts: list[tuple[Any, ...]] = [
         (row.account_id, row.budget_id, percent, adapted(row.window_start), row.limit_nano, row.spent_nano, now)

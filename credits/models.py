@@ -108,7 +108,7 @@ class Hold(models.Model):
         EXPIRED = "expired"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds", db_index=False)
     amount_nano = models.BigIntegerField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     run = models.CharField(max_length=64, help_text="What the credits are held for.")
@@ -144,7 +144,7 @@ class Entry(models.Model):
         CHARGE = "charge"
         CORRECTION = "correction"
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="entries", db_index=False)
     sequence = models.BigIntegerField(help_text="1 for the account's first entry, then without a gap.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     amount_nano = models.BigIntegerField(help_text="Added to the balance; a charge is negative or zero.")
@@ -158,7 +158,7 @@ class Entry(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField()
     previous_hash = models.CharField(max_length=64, blank=True)
-    hash = models.CharField(max_length=64, unique=True)
+    hash = models.CharField(max_length=64)
 
     class Meta:
         verbose_name_plural = "entries"

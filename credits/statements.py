@@ -1,8 +1,8 @@
 """The ledger's SQL, for SQLite and PostgreSQL. Each statement's text is constant, so it is prepared once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from json import dumps
 from typing import Any, Final
 from uuid import UUID
@@ -123,11 +123,21 @@ def statements() -> Statements:
     return _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
 
 
+def adapter() -> Callable[[Any], Any]:
+    """Return the function that turns a value into what the ORM would store; asked for once a group, for its speed."""
+    return _as_sqlite if connection.vendor == "sqlite" else _as_it_is
+
+
 def adapted(value: Any) -> Any:
     """Return the value as the ORM would store it."""
-    if connection.vendor == "sqlite":
-        if isinstance(value, datetime):
-            return connection.ops.adapt_datetimefield_value(value)
-        if isinstance(value, UUID):
-            return value.hex
+    return adapter()(value)
+
+
+def _as_sqlite(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return str(value.astimezone(UTC).replace(tzinfo=None))
+    return value.hex if isinstance(value, UUID) else value
+
+
+def _as_it_is(value: Any) -> Any:
     return value

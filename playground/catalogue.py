@@ -4,9 +4,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from inference import health
 from inference.models import Model, Price
 
 NEW_FOR = timedelta(days=30)
@@ -14,14 +16,20 @@ MICRO = 1_000_000
 
 
 def cards() -> list[dict[str, Any]]:
-    """Return every model that can be called, the newest first."""
-    prices = _prices()
-    return [_card(model, prices[model.pk]) for model in _models() if model.pk in prices]
+    """Return every model that can be called, the newest first. Waits for health.CHECK_SECONDS at most."""
+    return _cards(_models())
 
 
 def card(model_id: str) -> dict[str, Any] | None:
     """Return one model; None where there is none, or none that can be called."""
-    return next((each for each in cards() if each["id"] == model_id), None)
+    return next(iter(_cards(_models().filter(pk=model_id))), None)
+
+
+def _cards(models: "QuerySet[Model]") -> list[dict[str, Any]]:
+    prices = _prices()
+    priced = [model for model in models if model.pk in prices]
+    answers = async_to_sync(health.check)([endpoint for model in priced for endpoint in model.endpoints.all()])
+    return [_card(model, prices[model.pk], answers) for model in priced]
 
 
 def _models() -> "QuerySet[Model]":
@@ -35,7 +43,7 @@ def _prices() -> dict[str, Price]:
     return {price.model_id: price for price in started}
 
 
-def _card(model: Model, price: Price) -> dict[str, Any]:
+def _card(model: Model, price: Price, answers: dict[int, bool | None]) -> dict[str, Any]:
     owner, _, _ = model.pk.rpartition("/")
     return {
         "id": model.pk,
@@ -56,7 +64,7 @@ def _card(model: Model, price: Price) -> dict[str, Any]:
             "output": dollars_per_mtok(price.output_microcredits_per_mtok),
             "cached_input": dollars_per_mtok(price.cached_input_microcredits_per_mtok),
         },
-        "health": "unknown" if any(endpoint.is_enabled for endpoint in model.endpoints.all()) else "down",
+        "health": "up" if any(answers[endpoint.pk] for endpoint in model.endpoints.all()) else "down",
         "is_new": timezone.now() - model.created_at < NEW_FOR,
     }
 

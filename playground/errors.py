@@ -52,7 +52,6 @@ class Reading(NamedTuple):
 
 
 _INVALID = "invalid_request_error"
-_QUOTA = "You exceeded your current quota, please check your plan and billing details"
 _LEDGER = "The ledger is not reachable, please try again later"
 
 # The first class that fits decides. What /v1 can answer too reads the same there; a test holds both together.
@@ -64,7 +63,7 @@ _READINGS: list[tuple[type[Exception], Reading]] = [
     (accounts.RoleMayNotCall, Reading(403, "permission_error", "role_may_not_call")),
     # A browser has no key that could be wrong: it had access, and lost it.
     (accounts.IdentityError, Reading(403, "permission_error", "access_ended", "You no longer have access here")),
-    (credits.InsufficientCredits, Reading(402, "insufficient_quota", "insufficient_quota", _QUOTA)),
+    (credits.InsufficientCredits, Reading(402, "insufficient_quota", "insufficient_quota")),
     (credits.LedgerUnavailable, Reading(503, "server_error", "ledger_unavailable", _LEDGER)),
     (credits.LedgerError, Reading(500, "server_error", "server_error", inference.EngineFailed().message)),
     (inference.MalformedBody, Reading(400, _INVALID, "malformed_body")),
@@ -85,7 +84,7 @@ def describe(error: Exception, run: str = "") -> dict[str, Any]:
     """Return the error as a browser shows it; ``run`` is the id of the run that it ended."""
     reading = _reading(error)
     return {
-        "message": reading.message or str(error),
+        "message": reading.message or getattr(error, "message", str(error)),
         "type": reading.type,
         "param": getattr(error, "param", None),
         "code": reading.code,

@@ -70,7 +70,10 @@ def stop(conversation: UUID) -> None:
 
 async def drain() -> None:
     """Wait until the end of every run is written down, for a process that shuts down after its runs were ended."""
-    await asyncio.gather(*(kept.final for kept in _kept.values()), return_exceptions=True)
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(
+        *(kept.final for kept in _kept.values() if kept.final.get_loop() is loop), return_exceptions=True
+    )
 
 
 async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:

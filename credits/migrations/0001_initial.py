@@ -44,8 +44,8 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(blank=True, max_length=500)),
                 ('created_at', models.DateTimeField()),
                 ('previous_hash', models.CharField(blank=True, max_length=64)),
-                ('hash', models.CharField(max_length=64, unique=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='credits.account')),
+                ('hash', models.CharField(max_length=64)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, db_index=False, related_name='entries', to='credits.account')),
             ],
             options={
                 'verbose_name_plural': 'entries',
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='credits.account')),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, db_index=False, related_name='holds', to='credits.account')),
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['account', 'expires_at'], name='open_holds_by_expiry')],

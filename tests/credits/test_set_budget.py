@@ -72,3 +72,12 @@ def test_nobody_unknown_gets_a_budget(team: Team) -> None:
 
 async def _call(*arguments: str) -> None:
     await database_sync_to_async(call_command)(*arguments)
+
+
+async def test_the_refusal_names_the_budget_to_the_caller(team: Team, key: ApiKey) -> None:
+    await ledger.agrant(team.pk, 10 * NANO, reason="test", actor="test")
+    await _call("set_budget", key.pk, "0.5", "--period", "day")
+    project = await Project.objects.aget(team=team)
+    with pytest.raises(InsufficientCredits) as refused:
+        await hold(team, project, key.pk)
+    assert f"the daily budget of the key {key.pk} is used up" in refused.value.message
