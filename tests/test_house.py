@@ -52,9 +52,8 @@ def test_no_foreign_key_points_upward() -> None:
         for field in model._meta.get_fields()
         if field.concrete
         and field.related_model
-        and field.related_model._meta.app_label in MAY_IMPORT  # type: ignore[union-attr]
-        and field.related_model._meta.app_label  # type: ignore[union-attr]
-        not in MAY_IMPORT[model._meta.app_label] | {model._meta.app_label}
+        and field.related_model._meta.app_label in MAY_IMPORT
+        and field.related_model._meta.app_label not in MAY_IMPORT[model._meta.app_label] | {model._meta.app_label}
     ]
     assert not upward
 

@@ -24,7 +24,7 @@ async def test_runs_that_are_under_way_are_charged_before_the_end(caller: Caller
     tgi.script.silent_after = 3
     inbox: asyncio.Queue[Any] = asyncio.Queue()
     sent: asyncio.Queue[Any] = asyncio.Queue()
-    life = asyncio.ensure_future(application({"type": "lifespan"}, inbox.get, sent.put))  # type: ignore[arg-type, typeddict-item]
+    life = asyncio.ensure_future(application({"type": "lifespan"}, inbox.get, sent.put))  # type: ignore[arg-type]
     inbox.put_nowait({"type": "lifespan.startup"})
     assert await sent.get() == {"type": "lifespan.startup.complete"}
     run = completion.start(caller, chat(), resumable=True)
