@@ -59,6 +59,14 @@ def subscribe(topic: str, callback: Callable[[], None]) -> None:
     stamp(topic)
 
 
+def unsubscribe(topic: str, callback: Callable[[], None]) -> None:
+    """Stop calling ``callback``; one that was never subscribed is no error."""
+    with _lock:
+        callbacks = _callbacks.get(topic, [])
+        if callback in callbacks:
+            callbacks.remove(callback)
+
+
 def stamp(topic: str) -> int | None:
     """Return a number that differs after every change, or None while changes might go unheard. Costs no query."""
     watcher = _watcher

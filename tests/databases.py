@@ -32,3 +32,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         server = PostgreSQL()
         atexit.register(server.stop)
         os.environ["DATABASE_URL"] = server.url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out on SQLite what is about PostgreSQL alone; the other run of ``make test`` has it."""
+    if config.getoption("database") != "sqlite":
+        return
+    apart = [item for item in items if item.get_closest_marker("postgresql_only")]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in apart]

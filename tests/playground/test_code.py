@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from frontend.build import find_npm
 from playground import code
 from playground.request import example_request
 from tests.fakes.server import Connection, FakeServer, Request
@@ -95,7 +95,6 @@ def test_a_body_longer_than_a_command_line_can_be_still_goes_out(capture: Captur
     check(capture, body)
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="needs Node")
 def test_the_javascript_code_gives_the_package_exactly_the_request(tmp_path: Path) -> None:
     package = tmp_path / "node_modules" / "openai"
     package.mkdir(parents=True)
@@ -114,7 +113,8 @@ def test_the_javascript_code_gives_the_package_exactly_the_request(tmp_path: Pat
         """
     )
     (tmp_path / "request.mjs").write_text(code.javascript(hostile_body(), PROJECT))
-    said = json.loads(run(["node", str(tmp_path / "request.mjs")]))
+    _, node_folder = find_npm()
+    said = json.loads(run([str(node_folder / "node"), str(tmp_path / "request.mjs")]))
     assert said["body"] == hostile_body()
     assert said["options"] == {"baseURL": code.base_url(), "apiKey": "parley_secret", "project": PROJECT}
 
