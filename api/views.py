@@ -38,10 +38,14 @@ class ModelDetail(RetrieveAPIView[Model]):
 
     def get_object(self) -> Model:
         """Find the model. Raises ModelNotFound."""
+        model_id = self.kwargs["model_id"]
+        # PostgreSQL does not even take the question.
+        if "\0" in model_id:
+            raise ModelNotFound.named(model_id)
         try:
             return super().get_object()
         except Http404:
-            raise ModelNotFound.named(self.kwargs["model_id"]) from None
+            raise ModelNotFound.named(model_id) from None
 
 
 class Unknown(APIView):

@@ -1,16 +1,25 @@
-"""A repair of Django's table of inline rows."""
+"""Repairs of Django's table of inline rows."""
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
+_REPAIRS = {
+    '<th class="original"></th>': '<td class="original"></td>',
+    "<th></th>": "<td></td>",
+    'class="js-inline-admin-formset inline-group"': 'class="js-inline-admin-formset inline-group" tabindex="0"',
+}
+
 
 @register.filter
-def without_empty_header(table: str) -> SafeString:
-    """Make Django's empty heading a plain cell: a screen reader would announce a column without a name."""
-    # What comes in was escaped by Django's own template; only constant text is put in.
-    repaired = table.replace('<th class="original"></th>', '<td class="original"></td>').replace(
-        "<th></th>", "<td></td>"
-    )
-    return mark_safe(repaired)
+def repaired(table: str) -> SafeString:
+    """Make Django's table of rows usable without seeing it and without a mouse.
+
+    Its empty headings become plain cells: a screen reader would announce columns without a name. Its box, which scrolls
+    where it is narrow, can be reached by the keyboard.
+    """
+    for theirs, ours in _REPAIRS.items():
+        table = table.replace(theirs, ours)
+    # What came in was escaped by Django's own template; only constant text was put in.
+    return mark_safe(table)
