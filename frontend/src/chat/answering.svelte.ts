@@ -4,7 +4,7 @@ import { HttpError, server } from "./http";
 import { LiveRun } from "./live.svelte";
 import type { Session } from "./session.svelte";
 import { Socket } from "./socket";
-import type { ClientFrame, Conversation, Id, Message, ServerFrame } from "./types";
+import type { ApiError, ClientFrame, Conversation, Id, Message, ServerFrame } from "./types";
 
 type Frame<Type extends ServerFrame["type"]> = Extract<ServerFrame, { type: Type }>;
 
@@ -109,7 +109,9 @@ export class Answering {
     try {
       this.session.balance = await server.balance(this.session.project);
     } catch (failure) {
-      if (!(failure instanceof HttpError) || ![401, 403, 404].includes(failure.status)) return;
+      // Without a project there is nothing to look into, and only a lost login says anything.
+      const telling = this.session.project ? [401, 403, 404] : [401];
+      if (!(failure instanceof HttpError) || !telling.includes(failure.status)) return;
       this.session.isRevoked = true;
       this.#socket.giveUp();
     }
@@ -132,7 +134,7 @@ export class Answering {
   #receive(frame: ServerFrame): void {
     const live = this.live;
     if (frame.type === "balance") {
-      if (frame.project === this.session.project) this.session.balance = frame;
+      this.session.receiveBalance(frame);
     } else if (frame.type === "revoked") this.session.isRevoked = true;
     else if (frame.type === "failed") this.#failed(frame);
     else if (frame.type === "started") this.#started(frame);
@@ -200,10 +202,28 @@ export class Answering {
     if (frame.message) {
       this.live = null;
       this.#replace(frame.message);
-    } else {
+    } else if (live.ref === "") void this.#reread(live, frame.error);
+    else {
       this.session.problem = frame.error;
       this.#giveBack(live, frame.draft);
     }
+  }
+
+  /** Refused after a reload: what stood here before it was asked is known to the server alone. */
+  async #reread(live: LiveRun, error: ApiError): Promise<void> {
+    const { session } = this;
+    if (session.id === null) return;
+    try {
+      const conversation = await server.read(session.id);
+      if (this.live !== live) return;
+      const typed = session.draft;
+      this.adopt(conversation);
+      if (typed && typed !== conversation.draft) session.change({ draft: [conversation.draft, typed].filter(Boolean).join("\n\n") });
+    } catch (failure) {
+      this.live = null;
+      session.fail(failure);
+    }
+    session.problem = error;
   }
 
   /** The server refused: everything is as it was, and nothing that was typed is lost. */
@@ -214,9 +234,10 @@ export class Answering {
     if (draft !== null) this.session.returnDraft(draft);
   }
 
+  /** Puts the server's last word in place; a message that was deleted meanwhile stays deleted. */
   #replace(message: Message): void {
     const at = this.session.messages.findIndex(({ id }) => id === message.id);
-    this.session.messages[at < 0 ? this.session.messages.length - 1 : at] = message;
+    if (at >= 0) this.session.messages[at] = message;
   }
 
   #indexOf(id: Id): number {

@@ -7,6 +7,7 @@ export class Follower {
   #box: HTMLElement | null = null;
   #top = 0;
   #height = 0;
+  #width = 0;
 
   /** `hasText`: whether there is anything to follow; a page that only greets stays at its top. */
   constructor(readonly hasText: () => boolean) {}
@@ -47,8 +48,10 @@ export class Follower {
   #grown(box: HTMLElement): void {
     if (!this.hasText()) box.scrollTop = 0;
     else if (this.isFollowing) box.scrollTop = box.scrollHeight;
-    else if (box.scrollHeight > this.#height) this.hasNewText = true;
+    // In a box of another width the same text is longer.
+    else if (box.scrollHeight > this.#height && box.clientWidth === this.#width) this.hasNewText = true;
     this.#top = box.scrollTop;
     this.#height = box.scrollHeight;
+    this.#width = box.clientWidth;
   }
 }

@@ -98,6 +98,14 @@ export class Session {
     this.change({ draft: this.draft.trim() ? `${text}\n\n${this.draft}` : text });
   }
 
+  /** Takes the news about the open project; credits that came make an earlier refusal for the lack of them old. */
+  receiveBalance(balance: Balance): void {
+    if (balance.project !== this.project) return;
+    const hasMore = this.balance !== null && BigInt(balance.balance_nano) > BigInt(this.balance.balance_nano);
+    if (hasMore && this.problem?.code === "insufficient_quota") this.problem = null;
+    this.balance = balance;
+  }
+
   leave(): void {
     if (this.#stored.saver.isDue) void this.#stored.saver.flush();
   }

@@ -1,0 +1,94 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Answering } from "../src/chat/answering.svelte";
+import { Session } from "../src/chat/session.svelte";
+import type { ApiError, Conversation, Message, PageState, ServerFrame } from "../src/chat/types";
+
+const error: ApiError = { message: "No credits", type: "insufficient_quota", param: null, code: "insufficient_quota" };
+const message = (id: string, role: Message["role"], content: string, state: Message["state"] = "complete"): Message => ({
+  id, role, content, reasoning: "", state, run: null, error: null,
+});
+const conversation = (messages: Message[], running: string | null, draft = ""): Conversation => ({
+  id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, messages, running,
+});
+
+/** The wire: what the page sends is kept, and the test speaks for the server. */
+class Wire extends EventTarget {
+  static OPEN = 1;
+  static last: Wire;
+  readyState = Wire.OPEN;
+  sent: unknown[] = [];
+
+  constructor() {
+    super();
+    Wire.last = this;
+  }
+  send(text: string): void {
+    this.sent.push(JSON.parse(text));
+  }
+  close(): void {}
+  say(frame: ServerFrame): void {
+    this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) }));
+  }
+}
+
+let stored: Conversation;
+
+function opened(state: Partial<PageState>): { session: Session; answering: Answering } {
+  const project = { path: "acme/inference", role: "member" as const, can_call: true };
+  const session = new Session({
+    user: { email: "", name: "" }, projects: [project], project: project.path, models: [], conversation: null,
+    conversations: [], defaults: {}, base_url: "", reconnect_grace_seconds: 10, ...state,
+  });
+  const answering = new Answering(session);
+  answering.connect(state.conversation?.running ?? null);
+  Wire.last.dispatchEvent(new Event("open"));
+  return { session, answering };
+}
+
+beforeEach(() => {
+  vi.stubGlobal("WebSocket", Wire);
+  vi.stubGlobal("fetch", async () => Response.json(stored));
+});
+afterEach(() => vi.unstubAllGlobals());
+
+test("a refusal that comes after a reload shows what the server has, and loses nothing that was typed since", async () => {
+  const earlier = [message("1", "user", "Hello"), message("2", "assistant", "Hi")];
+  const asked = [...earlier, message("3", "user", "And now?"), message("4", "assistant", "", "running")];
+  const { session, answering } = opened({ conversation: conversation(asked, "run") });
+  session.change({ draft: "Next thought" });
+  stored = conversation(earlier, null, "And now?");
+  Wire.last.say({ type: "failed", ref: null, run: "run", error, message: null, draft: "And now?" });
+  await vi.waitFor(() => expect(answering.live).toBeNull());
+  expect(session.messages.map(({ id }) => id)).toEqual(["1", "2"]);
+  expect(session.draft).toBe("And now?\n\nNext thought");
+  expect(session.problem).toEqual(error);
+});
+
+test("the end of an answer that was cleared away meanwhile changes nothing", () => {
+  const asked = [message("1", "user", "Hello"), message("2", "assistant", "", "running")];
+  const { session, answering } = opened({ conversation: conversation(asked, "run") });
+  session.messages = [];
+  Wire.last.say({ type: "ended", run: "run", message: message("2", "assistant", "Hi", "stopped") });
+  expect(session.messages).toEqual([]);
+  expect(answering.live).toBeNull();
+});
+
+test("a person without a project asks for no balance, and a lost connection does not lock him out", async () => {
+  vi.stubGlobal("fetch", async () => Response.json({ error }, { status: 404 }));
+  const { session } = opened({ projects: [], project: null });
+  expect(Wire.last.sent).toEqual([]);
+  Wire.last.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+  await new Promise((done) => setTimeout(done, 20));
+  expect(session.isRevoked).toBe(false);
+});
+
+test("credits that came make an earlier refusal old", () => {
+  const { session } = opened({});
+  const balance = (nano: string) => ({ type: "balance" as const, project: "acme/inference", balance_nano: nano, held_nano: "0", available_nano: nano });
+  Wire.last.say(balance("0"));
+  session.problem = error;
+  Wire.last.say(balance("0"));
+  expect(session.problem).toEqual(error);
+  Wire.last.say(balance("5"));
+  expect(session.problem).toBeNull();
+});
