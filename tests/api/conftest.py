@@ -44,7 +44,7 @@ def site(engines: ExitStack) -> Iterator[Server]:
     """The site on a real socket; in the end no hold is open, and every account is explained by its entries."""
     with Server() as server:
         yield server
-        within(5, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+        within(10, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
     for team in Team.objects.all():
         if hasattr(team, "account"):
             assert audit.check(team.pk) == []

@@ -192,9 +192,10 @@ class FakeServer:
         asyncio.run_coroutine_threadsafe(self._close_connections(), self._loop).result()
 
     async def _close_connections(self) -> None:
-        for connection in self.live.copy():
-            connection.transport.abort()
-        while self.live:  # noqa: ASYNC110 - at most a turn of the loop
+        while self.live:
+            # Again each time: one that was being accepted comes to life only now.
+            for connection in self.live.copy():
+                connection.transport.abort()
             await asyncio.sleep(0)
 
     def _connect(self) -> Connection:

@@ -1,0 +1,191 @@
+"""What the engine sees of a person at the playground, and what the person sees when the engine fails."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser import program
+from tests.browser.chat import Chat
+from tests.browser.chromium import Watch
+from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, GRACE_SECONDS, LONG, asked, charged_nano, cost_of, soon, words
+from tests.fakes.script import Script
+from tests.fakes.tgi import FakeTgi
+from tests.site import Site
+
+# Samples an answer's text at each frame that the screen draws.
+SAMPLE = """() => {
+  window.samples = [];
+  const look = () => {
+    const text = document.querySelector("article.message-assistant:last-of-type .prose")?.textContent.trim();
+    if (text && samples.at(-1) !== text) samples.push(text);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_copied_python_sends_the_very_same_body(chat: Chat, tgi: FakeTgi, site: Site, tmp_path: Path) -> None:
+    page = chat.page
+    page.get_by_label("System prompt").fill('It\'s "brief"\n\\ and ${HOME} 한국어')
+    for name, value in (("Temperature", 0.3), ("Top P", 0.9), ("Maximum tokens", 5), ("Presence penalty", 0.5)):
+        chat.set(name, value)
+    page.get_by_label("Seed").fill("7")
+    page.get_by_label("Stop sequences").fill("###\n<end>")
+    chat.ask("One `x` <b>$HOME</b> \"\"\" '''")
+    chat.ask("Two\n\nlines\t\u202eend")
+    printed = program.run(chat.copied_python(), site.key, tmp_path)
+    _, from_browser, from_program = asked(tgi)
+    assert from_program.body == from_browser.body
+    assert [message["role"] for message in from_browser.json["messages"]] == ["system", "user", "assistant", "user"]
+    assert printed.startswith(chat.last_stored()["content"])
+
+
+def test_out_of_credits_keeps_the_draft_and_says_who_can_help(chat: Chat, tgi: FakeTgi) -> None:
+    chat.open(FAKE_MODEL, f"{EMPTY_TEAM}/inference")
+    chat.composer.fill("A long and dear thought")
+    chat.composer.press("Enter")
+    expect(chat.banner).to_contain_text("out of credits")
+    expect(chat.composer).to_have_value("A long and dear thought")
+    expect(chat.answers).to_have_count(0)
+    chat.page.reload()
+    expect(chat.composer).to_have_value("A long and dear thought")
+    expect(chat.banner.get_by_role("link", name="Open the console")).to_be_visible()
+    assert asked(tgi) == []
+
+
+def test_a_failing_engine_is_told_plainly_and_another_try_works(chat: Chat, tgi: FakeTgi) -> None:
+    tgi.script.fail_after = 3
+    chat.ask("Will you fail?")
+    expect(chat.error).to_contain_text("This answer failed")
+    expect(chat.error).to_contain_text("was charged for what arrived")
+    assert "CUDA" not in chat.error.inner_text()
+    expect(chat.error).to_contain_text(re.compile(r"req_[0-9a-f]{32}"))
+    chat.wait_for_text("The quick brown")
+    tgi.script.fail_after = None
+    chat.error.get_by_role("button", name="Try again").click()
+    chat.finish()
+    expect(chat.page.locator(".error-card")).to_have_count(0)
+    expect(chat.text).to_have_text("The quick brown fox jumps over the lazy dog.")
+
+
+def test_an_engine_that_is_gone_is_told_plainly_and_nothing_is_charged(chat: Chat, tgi: FakeTgi, site: Site) -> None:
+    tgi.script.break_after = 0
+    chat.ask("Are you there?")
+    expect(chat.error).to_contain_text("Nothing was charged")
+    expect(chat.error.get_by_role("button", name="Try again")).to_be_visible()
+    assert charged_nano(site, chat.last_stored()["run"]["run"]) == 0
+
+
+def test_the_place_in_the_queue_is_shown(chat: Chat, tgi: FakeTgi, site: Site) -> None:
+    tgi.script = Script(endless=True, between=0.02)
+    first: Any = {"model": FAKE_MODEL, "messages": [{"role": "user", "content": "First"}], "stream": True}
+    with (
+        OpenAI(base_url=f"{site.url}/v1", api_key=site.key, max_retries=0) as client,
+        client.chat.completions.create(**first) as stream,
+    ):
+        next(iter(stream))
+        tgi.script = Script()
+        chat.send("After you")
+        expect(chat.answer).to_contain_text("In the queue, place 1")
+    chat.finish()
+    expect(chat.text).to_have_text("The quick brown fox jumps over the lazy dog.")
+
+
+def test_stop_closes_upstream_within_a_second_and_charges_what_was_delivered(
+    chat: Chat, tgi: FakeTgi, site: Site
+) -> None:
+    tgi.script = LONG
+    before = chat.page.request.get("/playground/balance", params={"project": site.project}).json()
+    chat.send("Go on for ever")
+    # Within the first moment the button would take a press for the second half of a double click.
+    chat.wait_for_text("w30 ")
+    pressed = time.monotonic()
+    chat.page.get_by_role("button", name="Stop", exact=True).click()
+    soon(lambda: asked(tgi)[0].closed_at, 2)
+    assert (asked(tgi)[0].closed_at or 0) - pressed < 1
+    chat.finish()
+    expect(chat.answer).to_contain_text("Stopped")
+    message = chat.last_stored()
+    delivered = message["run"]["completion_tokens"]
+    assert message["content"] == "".join(words(delivered))
+    cost = cost_of(asked(tgi)[0], delivered)
+    assert charged_nano(site, message["run"]["run"]) == cost > 0
+    chat.fact(f"{delivered} out")
+    soon(lambda: int(before["balance_nano"]) - chat.balance_nano() == cost, 1)
+
+
+def test_closing_the_tab_closes_upstream_when_the_grace_is_over(
+    chat: Chat, context: BrowserContext, tgi: FakeTgi, site: Site
+) -> None:
+    tgi.script = LONG
+    chat.send("Go on for ever")
+    chat.wait_for_text()
+    run = chat.stored()["running"]
+    closed = time.monotonic()
+    chat.page.close()
+    soon(lambda: asked(tgi)[0].closed_at, GRACE_SECONDS + 2)
+    assert GRACE_SECONDS - 0.5 < (asked(tgi)[0].closed_at or 0) - closed < GRACE_SECONDS + 1
+    request = asked(tgi)[0]
+    soon(lambda: charged_nano(site, run), 1)
+    # The last write may have crossed the closing on its way.
+    assert cost_of(request, request.tokens_sent - 2) <= charged_nano(site, run) <= cost_of(request, request.tokens_sent)
+
+
+def test_a_reload_shows_no_gap_and_no_double_at_any_moment(chat: Chat, tgi: FakeTgi) -> None:
+    tgi.script.answer, tgi.script.between = words(120), 0.02
+    whole = "".join(words(120))
+    chat.send("Count")
+    chat.wait_for_text("w20 ")
+    chat.page.add_init_script(f"addEventListener('DOMContentLoaded', {SAMPLE})")
+    chat.page.reload()
+    chat.finish()
+    samples = chat.page.evaluate("samples")
+    assert len(samples) > 5
+    assert all(whole.startswith(sample) for sample in samples)
+    assert samples[-1] == whole == chat.last_stored()["content"]
+    assert len(asked(tgi)) == 1
+
+
+def test_a_lost_connection_comes_back_and_the_answer_goes_on(
+    chat: Chat, context: BrowserContext, tgi: FakeTgi, watch: Watch
+) -> None:
+    tgi.script.answer, tgi.script.between = words(150), 0.02
+    chat.send("Count")
+    chat.wait_for_text("w10 ")
+    chat.page.evaluate(SAMPLE)
+    devtools = context.new_cdp_session(chat.page)
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    devtools.send("Network.enable")
+    devtools.send("Network.emulateNetworkConditions", {"offline": True, **network})
+    expect(chat.banner).to_contain_text(re.compile("offline|Reconnecting"))
+    devtools.send("Network.emulateNetworkConditions", {"offline": False, **network})
+    chat.finish()
+    whole = "".join(words(150))
+    expect(chat.text).to_have_text(whole)
+    assert all(whole.startswith(sample) for sample in chat.page.evaluate("samples"))
+    assert len(asked(tgi)) == 1
+    watch.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+@pytest.mark.parametrize("way", ["edit", "regenerate"])
+def test_an_answer_is_asked_for_again(chat: Chat, tgi: FakeTgi, way: str) -> None:
+    tgi.script.answer = ["First answer"]
+    chat.ask("Question")
+    tgi.script.answer = ["Second answer"]
+    if way == "edit":
+        chat.composer.press("ArrowUp")
+        box = chat.page.get_by_role("textbox", name="Edit")
+        box.fill("Better question")
+        box.press("Enter")
+        expect(chat.questions).to_have_text(["Better question"])
+    else:
+        chat.answer.get_by_role("button", name="Answer again").click()
+    expect(chat.text).to_have_text("Second answer")
+    chat.finish()
+    assert [message["content"] for message in chat.stored()["messages"]][1:] == ["Second answer"]
+    assert len(asked(tgi)[-1].json["messages"]) == 1
