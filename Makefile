@@ -46,6 +46,7 @@ packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromi
 	@sh tests/packages.sh
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
+	$(BIN)/python frontend/build.py --test
 	$(PYTEST)
 	$(PYTEST) --database postgresql -m either_database
 
