@@ -1,6 +1,7 @@
 """One HTTP exchange on Channels: a body in, an answer out, and an ear for the client that goes away."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.conf import settings
 from api import wire
 from api.errors import describe
 from inference.completion import ReaderTooSlow
+
+logger = logging.getLogger(__name__)
 
 
 class HttpExchange(AsyncConsumer):
@@ -80,6 +83,9 @@ class HttpExchange(AsyncConsumer):
     async def _answer(self, body: bytes) -> None:
         try:
             await self.answer(body)
+        except ReaderTooSlow:
+            # The server cuts a connection whose answer is left unfinished.
+            logger.warning("request %s was not read", self.scope["request_id"])
         except Exception as error:
             if self.started:
                 raise

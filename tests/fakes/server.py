@@ -73,7 +73,8 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     async def drain(self) -> None:
-        """Wait until the client can take more."""
+        """Wait until the client can take more; the loop gets its turn in any case, to hear of a client that left."""
+        await asyncio.sleep(0)
         if not self._writable.is_set():
             await self._writable.wait()
 
