@@ -56,8 +56,8 @@ class Chat:
         return self.answer
 
     def finish(self) -> None:
-        """Wait until no answer is under way."""
-        expect(self.page.get_by_role("button", name="Send", exact=True)).to_be_visible(timeout=2 * PATIENCE)
+        """Wait until no answer is under way; the embedded engine lets everything else on the machine go first."""
+        expect(self.page.get_by_role("button", name="Send", exact=True)).to_be_visible(timeout=4 * PATIENCE)
 
     def wait_for_text(self, pattern: str = r"\S") -> None:
         """Wait until the answer has begun."""

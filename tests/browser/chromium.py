@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Playwright, ViewportSize
 
 EXECUTABLE = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -18,7 +18,7 @@ ARGUMENTS = [
 ]
 # How long anything that a test waits for may take, in milliseconds; two busy cores are slow.
 PATIENCE = 15_000
-WIDE = {"width": 1280, "height": 800}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -34,6 +34,9 @@ def site(engine: FakeTgi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     site.manage("create_team", EMPTY_TEAM, "--owner", site.admin["email"])
     with site:
         yield site
+        # Whatever the pages did: nothing that an operator would have to look into.
+        assert "Traceback" not in site.output
+        assert "Warning" not in site.output
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def login(site: Site, browser: Browser) -> Any:
 @pytest.fixture
 def context(site: Site, browser: Browser, login: Any) -> Iterator[BrowserContext]:
     """A browser window of the operator, who is signed in."""
-    with browser.new_context(base_url=site.url, storage_state=login, viewport=WIDE) as context:  # type: ignore[arg-type]
+    with browser.new_context(base_url=site.url, storage_state=login, viewport=WIDE) as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
         context.set_default_timeout(PATIENCE)
         yield context

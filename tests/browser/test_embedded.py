@@ -20,7 +20,7 @@ def embedded(page: Page, site: Site) -> Chat:
     """The playground with the embedded model and short answers."""
     chat = Chat(page)
     chat.open(site.model)
-    chat.set("Maximum tokens", 24)
+    chat.set("Maximum tokens", 16)
     return chat
 
 
@@ -34,7 +34,7 @@ def engine_rests(site: Site) -> bool:
 
 
 def test_a_person_signs_in_with_the_printed_login_and_holds_a_chat_of_three_turns(browser: Browser, site: Site) -> None:
-    with browser.new_context(base_url=site.url, viewport=WIDE) as context:  # type: ignore[arg-type]
+    with browser.new_context(base_url=site.url, viewport=WIDE) as context:
         watch = Watch(context, site.url)
         page = context.new_page()
         page.goto("/playground")
@@ -49,7 +49,7 @@ def test_a_person_signs_in_with_the_printed_login_and_holds_a_chat_of_three_turn
         card.get_by_role("link", name="Try in playground").click()
         chat = Chat(page)
         expect(chat.composer).to_have_attribute("placeholder", "Message SmolLM2 135M Instruct")
-        chat.set("Maximum tokens", 24)
+        chat.set("Maximum tokens", 16)
         for count, question in enumerate(("What is the capital of France?", "And of Italy?", "And of Spain?"), start=1):
             chat.ask(question)
             expect(chat.answers).to_have_count(count)
@@ -85,7 +85,7 @@ def test_escape_stops_an_answer_and_only_what_was_delivered_is_charged(embedded:
 
 
 def test_an_answer_goes_on_over_a_reload_without_a_gap_or_a_double(embedded: Chat) -> None:
-    embedded.set("Maximum tokens", 120)
+    embedded.set("Maximum tokens", 80)
     embedded.send("Write a long story about a fox.")
     embedded.wait_for_text(r"(\w+\W+){5}")
     chunks: dict[int, str] = {}
@@ -122,7 +122,7 @@ def test_draft_system_prompt_and_parameters_survive_a_reload(embedded: Chat) -> 
     expect(page.get_by_label("System prompt")).to_have_value("Answer like a fox.")
     expect(page.get_by_label("Stop sequences")).to_have_value("END\nSTOP")
     expect(page.get_by_role("spinbutton", name="Temperature", exact=True)).to_have_value("0.4")
-    expect(page.get_by_role("spinbutton", name="Maximum tokens", exact=True)).to_have_value("24")
+    expect(page.get_by_role("spinbutton", name="Maximum tokens", exact=True)).to_have_value("16")
 
 
 def test_the_copied_python_runs(embedded: Chat, site: Site, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def is_refused(client: OpenAI) -> bool:
 def test_a_key_that_an_operator_makes_works_until_he_revokes_it(page: Page, site: Site, tgi: FakeTgi) -> None:
     secret = make_key(page, site, "nightly report")
     accessible.check(page)
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    page.set_viewport_size(WIDE)
     with OpenAI(base_url=f"{site.url}/v1", api_key=secret, project=site.project, max_retries=0) as client:
         assert call(client) == "The quick brown"
         page.goto("/admin/accounts/apikey/")
@@ -109,7 +109,7 @@ def test_a_new_person_signs_in_and_is_told_that_a_team_is_missing(page: Page, br
     page.locator("#id_password2").fill(password)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was added successfully")).to_be_visible()
-    with browser.new_context(base_url=site.url, viewport=WIDE) as context:  # type: ignore[arg-type]
+    with browser.new_context(base_url=site.url, viewport=WIDE) as context:
         watch = Watch(context, site.url)
         tab = context.new_page()
         tab.goto("/login?next=/playground")

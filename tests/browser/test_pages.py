@@ -111,7 +111,7 @@ def test_a_page_that_is_not_there(page: Page, watch: Watch) -> None:
 
 
 def test_the_sign_in_before_and_after_a_mistake(browser: Browser, site: Site) -> None:
-    with browser.new_context(base_url=site.url, viewport=WIDE) as context:  # type: ignore[arg-type]
+    with browser.new_context(base_url=site.url, viewport=WIDE) as context:
         watch = Watch(context, site.url)
         page = context.new_page()
         page.goto("/login")
