@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from accounts import keys
 from accounts.errors import IdentityError, RoleMayNotCall
 from accounts.models import Membership, Project, User
-from credits.models import Account
+from credits.balances import balance_of
 from playground.errors import NotFound, SignedOut
 
 MAX_PROJECTS_LISTED = 500
@@ -55,17 +55,6 @@ def listed_projects(user: User) -> list[dict[str, Any]]:
     ]
 
 
-def balance(project: Project) -> dict[str, str]:
-    """Return what the project's team has, in nano-credits; strings, because JavaScript's numbers end before ours."""
-    account = Account.objects.filter(team_id=project.team_id).first() or Account(team_id=project.team_id)
-    return {
-        "project": str(project),
-        "balance_nano": str(account.balance_nano),
-        "held_nano": str(account.held_nano),
-        "available_nano": str(account.available_nano),
-    }
-
-
 async def signed_in(scope: dict[str, Any]) -> User:
     """Return who a socket belongs to as of now, not as of its handshake. Raises SignedOut.
 
@@ -79,8 +68,18 @@ async def signed_in(scope: dict[str, Any]) -> User:
 
 
 def balance_for(user: User, path: str) -> dict[str, str]:
-    """Return the balance of a project that the person may look into. Raises NotFound."""
-    return balance(project_of(user, path))
+    """Return what the team of a project has that the person may look into, in nano-credits. Raises NotFound.
+
+    Strings, because JavaScript's numbers end before ours.
+    """
+    project = project_of(user, path)
+    balance = balance_of(project.team_id)
+    return {
+        "project": str(project),
+        "balance_nano": str(balance.balance_nano),
+        "held_nano": str(balance.held_nano),
+        "available_nano": str(balance.available_nano),
+    }
 
 
 async def abalance_for(user: User, path: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from channels.db import database_sync_to_async
 from accounts.models import User
 from inference.chunks import Chunk
 from inference.completion import Completion
-from playground import access, conversations, keeper
+from playground import access, balances, conversations, keeper
 from playground.access import Standing
 from playground.errors import DOMAIN_ERRORS, PlaygroundError, SignedOut, TooMuch, describe
 from playground.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
@@ -46,6 +46,7 @@ class PlaygroundConsumer(Socket):
         self._relays: dict[str, Relay] = {}
         self._watched: tuple[str, Standing] | None = None
         self._access_changed = asyncio.Event()
+        self._balance_changed = asyncio.Event()
         await super().__call__(scope, receive, send)
 
     async def connect(self) -> None:
@@ -55,11 +56,13 @@ class PlaygroundConsumer(Socket):
                 raise SignedOut
             self.user = await access.signed_in(self.scope)
             self.until_closed.enter_context(present(self.user.pk, self._access_changed.set))
+            self._follower = self.until_closed.enter_context(balances.following(self._balance_changed.set))
         except PlaygroundError:
             await self.close()
             return
         await self.accept()
         self.begin(self._watch_access())
+        self.begin(self._watch_balance())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Do what one frame asks for, if its sender may still ask; what is wrong with it is answered, too."""
@@ -134,6 +137,12 @@ class PlaygroundConsumer(Socket):
     async def _watch(self, project: str) -> None:
         balance = await access.abalance_for(self.user, project)
         self._watched = (project, await access.standing(self.user, project))
+        self._follower.team = project.partition("/")[0]
+        await self._tell_balance(balance)
+
+    async def _tell_balance(self, balance: dict[str, str]) -> None:
+        if balance["project"].partition("/")[0] == self._follower.team:
+            self._follower.told_nano = int(balance["balance_nano"])
         await self.tell({"type": "balance", **balance})
 
     def _follow(self, kept: Kept, after: int, ref: str | None) -> None:
@@ -165,7 +174,7 @@ class PlaygroundConsumer(Socket):
         await self.tell({**final, "ref": ref} if final["type"] == "failed" else final)
         with suppress(PlaygroundError):
             project = str(kept.turn.conversation.project)
-            await self.tell({"type": "balance", **await access.abalance_for(self.user, project)})
+            await self._tell_balance(await access.abalance_for(self.user, project))
 
     async def _tell_queue(self, completion: Completion) -> None:
         """Tell a run's place in the queue whenever it changes, until its answer begins."""
@@ -200,6 +209,16 @@ class PlaygroundConsumer(Socket):
             if not await self._may_stay():
                 await self._revoke()
                 return
+
+    async def _watch_balance(self) -> None:
+        """Tell the watched project's balance when someone else changed it."""
+        while True:
+            await self._balance_changed.wait()
+            self._balance_changed.clear()
+            # Whose access has ended hears that instead.
+            with suppress(PlaygroundError):
+                if self._watched:
+                    await self._tell_balance(await access.abalance_for(self.user, self._watched[0]))
 
     async def _may_stay(self) -> bool:
         try:

@@ -96,8 +96,6 @@ def test_a_grant_shows_in_every_balance_at_once(page: Page, chat: Chat) -> None:
         expect(panel.get_by_text(f"The balance is {total} now.")).to_be_visible()
         panel.goto(f"/console/teams/{EMPTY_TEAM}/")
         expect(panel.locator(".stat", has_text="Available")).to_contain_text(total)
-        # The chat is looked at again; Chromium without a screen takes no tab for hidden.
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         expect(balance).to_contain_text(total)
 
 

@@ -24,8 +24,6 @@ if (target && source?.textContent) {
   followKeyboard();
 
   addEventListener("pagehide", () => session.leave());
-  // Someone may have granted credits meanwhile, perhaps this person in another tab.
-  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && answering.watch());
   addEventListener("offline", () => (session.isOnline = false));
   addEventListener("online", () => {
     session.isOnline = true;
