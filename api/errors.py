@@ -1,56 +1,38 @@
-"""From domain nouns to the wire: one table, one shape, for token streams and resources alike.
-
-Statuses and messages follow W&B Inference's table, the body OpenAI's; every error links to its documentation.
-"""
+"""From domain nouns to the wire, for token streams and resources alike; see ``inference.problems``."""
 
 import logging
 from typing import Any
 
-import msgspec
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.errors import AuthenticationFailed, IdentityError, MissingKey, RoleMayNotCall
-from credits.errors import InsufficientCredits, LedgerUnavailable
-from inference import errors as inference
+from accounts.errors import MissingKey
+from inference.problems import FORBIDDEN, INVALID, SERVER_ERROR, SHARED, Problem, Reading, Readings, read
 
 logger = logging.getLogger(__name__)
 
 
-class ApiError(msgspec.Struct, frozen=True):
-    """An error as the wire carries it, with its HTTP status."""
-
-    status: int
-    code: str
-    type: str
-    message: str
-    param: str | None = None
-    retry_after_seconds: int | None = None
+class ApiError(Problem, frozen=True):
+    """A problem as the wire carries it."""
 
     @property
     def body(self) -> dict[str, dict[str, str | None]]:
-        """The body in OpenAI's shape, with a link to the code's documentation."""
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.type,
-                "param": self.param,
-                "code": self.code,
-                "doc_url": f"{settings.PUBLIC_URL}/docs/errors#{self.code}",
-            }
-        }
+        """The whole body of the response."""
+        return {"error": self.fields}
 
     @property
     def headers(self) -> dict[str, str]:
         """What the response's head says about the error."""
         headers = {}
-        if self.retry_after_seconds is not None:
-            headers["retry-after"] = str(self.retry_after_seconds)
+        if self.status in _RETRY_AFTER:
+            headers["retry-after"] = str(_RETRY_AFTER[self.status])
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.status == 409:
+            # The official clients try again after a conflict, which cannot help here.
+            headers["x-should-retry"] = "false"
         if self.status == 405:
             # What resources allow, Django REST framework says itself.
             headers["allow"] = "POST"
@@ -68,46 +50,23 @@ class MethodNotAllowed(Exception):
     """The address knows other methods only."""
 
 
-_INVALID = "invalid_request_error"
+_METHOD_NOT_ALLOWED = Reading(405, "method_not_allowed", INVALID, "This address does not know the method")
+_NOT_FOUND = Reading(404, "not_found", INVALID, "The requested resource was not found")
 
-# From the special to the general: the first class that fits decides. A None message keeps the exception's own.
-_TABLE: tuple[tuple[type[Exception], int, str, str, str | None], ...] = (
-    (MissingKey, 401, "invalid_api_key", _INVALID, None),
-    (AuthenticationFailed, 401, "invalid_api_key", _INVALID, None),
-    (RoleMayNotCall, 403, "role_may_not_call", "permission_error", None),
-    (IdentityError, 403, "forbidden", "permission_error", None),
-    (InsufficientCredits, 402, "insufficient_quota", "insufficient_quota", None),
-    (
-        LedgerUnavailable,
-        503,
-        "ledger_unavailable",
-        "server_error",
-        "The ledger is not reachable, please try again later",
-    ),
-    (inference.MalformedBody, 400, "malformed_body", _INVALID, None),
-    (inference.UnsupportedParameter, 422, "unsupported_parameter", _INVALID, None),
-    (inference.InvalidRequest, 422, "invalid_parameter", _INVALID, None),
-    (inference.ModelNotFound, 404, "model_not_found", _INVALID, None),
-    (inference.InferenceDisabled, 403, "inference_disabled", "permission_error", None),
-    (inference.ConcurrencyLimited, 429, "concurrency_limit_reached", "rate_limit_error", None),
-    (inference.ReaderLagged, 408, "reader_too_slow", _INVALID, None),
-    (inference.EngineRefused, 422, "invalid_parameter", _INVALID, None),
-    (inference.EngineOverloaded, 503, "engine_overloaded", "server_error", None),
-    (inference.EngineUnavailable, 503, "engine_unavailable", "server_error", None),
-    (inference.EngineTimeout, 504, "engine_timeout", "server_error", None),
-    (inference.InferenceError, 500, "server_error", "server_error", None),
-    (RequestTooLarge, 413, "request_too_large", _INVALID, "The request body is too large"),
-    (MethodNotAllowed, 405, "method_not_allowed", _INVALID, "This address does not know the method"),
-    (Http404, 404, "not_found", _INVALID, "The requested resource was not found"),
-    (PermissionDenied, 403, "forbidden", "permission_error", "You may not do this"),
-    (exceptions.NotAuthenticated, 401, "invalid_api_key", _INVALID, MissingKey.message),
-    (exceptions.MethodNotAllowed, 405, "method_not_allowed", _INVALID, "This address does not know the method"),
-    (exceptions.ParseError, 400, "malformed_body", _INVALID, None),
-    (exceptions.NotAcceptable, 406, "not_acceptable", _INVALID, None),
-    (exceptions.UnsupportedMediaType, 415, "unsupported_media_type", _INVALID, None),
-    (exceptions.NotFound, 404, "not_found", _INVALID, "The requested resource was not found"),
-    (exceptions.PermissionDenied, 403, "forbidden", "permission_error", None),
-)
+READINGS: Readings = {
+    **SHARED,
+    RequestTooLarge: Reading(413, "request_too_large", INVALID, "The request body is too large"),
+    MethodNotAllowed: _METHOD_NOT_ALLOWED,
+    Http404: _NOT_FOUND,
+    PermissionDenied: Reading(403, "forbidden", FORBIDDEN, "You may not do this"),
+    exceptions.NotAuthenticated: Reading(401, "invalid_api_key", INVALID, MissingKey.message),
+    exceptions.MethodNotAllowed: _METHOD_NOT_ALLOWED,
+    exceptions.ParseError: Reading(400, "malformed_body", INVALID),
+    exceptions.NotAcceptable: Reading(406, "not_acceptable", INVALID),
+    exceptions.UnsupportedMediaType: Reading(415, "unsupported_media_type", INVALID),
+    exceptions.NotFound: _NOT_FOUND,
+    exceptions.PermissionDenied: Reading(403, "forbidden", FORBIDDEN),
+}
 
 # When a client may usefully try again, in seconds.
 _RETRY_AFTER = {429: 1, 503: 2}
@@ -115,13 +74,11 @@ _RETRY_AFTER = {429: 1, 503: 2}
 
 def describe(error: Exception) -> ApiError:
     """Translate any exception; one that nobody foresaw is logged and told without its internals."""
-    for kind, status, code, type_, message in _TABLE:
-        if isinstance(error, kind):
-            sentence: str = message or getattr(error, "message", "") or str(error)
-            param = getattr(error, "param", None)
-            return ApiError(status, code, type_, sentence, param, _RETRY_AFTER.get(status))
+    problem = read(error, READINGS)
+    if problem:
+        return ApiError(problem.status, problem.code, problem.type, problem.message, problem.param)
     logger.error("unforeseen error", exc_info=error)
-    return ApiError(500, "server_error", "server_error", "The server had an error while processing your request")
+    return ApiError(*SERVER_ERROR)
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response:

@@ -5,6 +5,7 @@ Method names and life cycle are Autobahn's and Twisted's.
 
 import asyncio
 
+from autobahn.exception import Disconnected
 from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 
@@ -57,6 +58,13 @@ class WebSocket(WebSocketProtocol):
             del self.handshake_deferred
         elif self.state == self.STATE_OPEN:
             self.serverClose(1011 if failed else 1000)
+
+    def serverSend(self, content: str | bytes, binary: bool = False) -> None:
+        """Send a message. Raises ConnectionError, as ASGI has it, for a client that is gone."""
+        try:
+            super().serverSend(content, binary)
+        except Disconnected as gone:
+            raise ConnectionError("the client has gone") from gone
 
     def serverClose(self, code: int | None = None) -> None:
         """Close with any code that ASGI allows; Autobahn's own method takes 1000 and 3000 upwards only."""

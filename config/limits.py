@@ -8,6 +8,7 @@ import uuid
 from http import HTTPStatus
 
 from api.errors import ApiError, RequestTooLarge, describe
+from inference.problems import SERVER_ERROR
 
 # A request's address and headers together, and how many headers.
 HEAD_BYTES = 32_768
@@ -28,7 +29,7 @@ def bad_request(reason: str) -> ApiError:
 
 def server_error() -> ApiError:
     """Say that the application broke down."""
-    return ApiError(500, "server_error", "server_error", "The server had an error while processing your request")
+    return ApiError(*SERVER_ERROR)
 
 
 def response(error: ApiError) -> tuple[list[tuple[bytes, bytes]], bytes]:

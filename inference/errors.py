@@ -5,9 +5,11 @@
     │   ├── MalformedBody           it is not even JSON
     │   └── UnsupportedParameter    understood, but this model or engine cannot do it
     ├── ModelNotFound           unknown, retired, or without a price
+    ├── ReceiptNotFound         no such run in reach, or one that never held credits
     ├── InferenceDisabled       the team's switch is off
     ├── ConcurrencyLimited      too many requests in flight for the project
     ├── ReaderLagged            the caller fell too far behind in reading the answer
+    ├── IdempotencyKeyReused    the Idempotency-Key stands for another request
     └── EngineError             the model's server let us down
         ├── EngineRefused           it called the request invalid; names the parameter where it did
         ├── EngineOverloaded        it, or our queue for it, is full
@@ -15,7 +17,7 @@
         ├── EngineTimeout           too slow to the first token, between tokens, or in all
         └── EngineFailed            it broke down, or spoke nonsense
 
-``accounts.keys`` and ``credits.ledger`` raise their own; ``api.errors`` translates all of them.
+``accounts.keys`` and ``credits.ledger`` raise their own; ``inference.problems`` translates all of them.
 """
 
 
@@ -53,6 +55,10 @@ class ModelNotFound(InferenceError):
         return cls(f"The model `{model_id}` does not exist or you do not have access to it.", param="model")
 
 
+class ReceiptNotFound(InferenceError):
+    """There is no such receipt here. A request that was refused before it held credits has none."""
+
+
 class InferenceDisabled(InferenceError):
     """The inference gateway is not enabled for your organization"""
 
@@ -63,6 +69,10 @@ class ConcurrencyLimited(InferenceError):
 
 class ReaderLagged(InferenceError):
     """The answer was not read quickly enough"""
+
+
+class IdempotencyKeyReused(InferenceError):
+    """This Idempotency-Key was sent with another request before. Use a new one for each request."""
 
 
 class EngineError(InferenceError):

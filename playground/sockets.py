@@ -45,6 +45,14 @@ class Socket(AsyncWebsocketConsumer):
         task.add_done_callback(self._ended)
         return task
 
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the socket, once nothing that was started for it can say anything more."""
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await super().close(code, reason)
+
     async def tell(self, frame: dict[str, Any]) -> None:
         """Send one frame. Raises ReaderTooSlow for whoever takes nothing for READER_SECONDS, and cuts the socket."""
         try:

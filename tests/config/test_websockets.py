@@ -42,6 +42,16 @@ def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tin
     wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
 
 
+def test_sending_to_a_client_that_said_goodbye_fails_as_asgi_says(tiny: TinySite) -> None:
+    gone = tiny.counts()["websocket.disconnect"]
+    with open_raw(tiny, "/endless") as client:
+        client.recv(65_536)
+        client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
+        while client.recv(1_000_000):
+            pass
+    wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
+
+
 def test_an_application_that_reads_nothing_is_not_flooded(tiny: TinySite) -> None:
     before = tiny.resident_bytes()
     with open_raw(tiny, "/deaf") as client:
