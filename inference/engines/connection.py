@@ -1,15 +1,19 @@
 """Connections to the models' servers, kept between requests."""
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from inference.engines import networks
 from inference.errors import EngineOverloaded, EngineUnavailable
 
 if TYPE_CHECKING:
     from inference.engines.response import Response
+
+logger = logging.getLogger(__name__)
 
 # To an open connection, names looked up and TLS agreed.
 CONNECT_SECONDS = 5.0
@@ -150,17 +154,33 @@ class Pool:
         self._open.add(connection)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._loop.create_connection(
-                    lambda: connection, origin.host, origin.port, ssl=self._tls if origin.is_tls else None
-                )
+                await self._open_socket(connection, origin)
         except BaseException as error:
             connection.abort()
             self._open.discard(connection)
+            if isinstance(error, networks.PlaceRefused):
+                logger.warning("An engine was not called: %s", error)
+                raise EngineUnavailable from error
             # A ValueError is a host that cannot be one.
             if isinstance(error, (OSError, ValueError)):
                 raise EngineUnavailable from error
             raise
         return connection
+
+    async def _open_socket(self, connection: Connection, origin: Origin) -> None:
+        """Connect to the first address that answers, of those that were checked; the name is for TLS alone."""
+        tls, name = (self._tls, origin.host) if origin.is_tls else (None, None)
+        addresses = await networks.resolve(self._loop, origin.host, origin.port)
+        for address in addresses:
+            try:
+                await self._loop.create_connection(
+                    lambda: connection, address, origin.port, ssl=tls, server_hostname=name
+                )
+            except OSError:
+                if address == addresses[-1] or connection.is_closed:
+                    raise
+            else:
+                return
 
     def keep(self, connection: Connection) -> None:
         """Take a connection back for the next request."""

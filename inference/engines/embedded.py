@@ -1,5 +1,6 @@
 """The embedded engine: a small real model in a child process, so that a fresh installation answers by itself."""
 
+import asyncio
 import importlib.util
 import json
 import logging
@@ -16,9 +17,14 @@ from typing import IO, Self
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+from msgspec.structs import asdict
 
 from inference.engines import embedded_child
-from inference.models import Endpoint
+from inference.engines.base import EndpointAddress
+from inference.engines.llamacpp import LlamaCppEngine
+from inference.errors import EngineError
+from inference.measuring import measure
+from inference.models import Endpoint, Model
 
 logger = logging.getLogger(__name__)
 
@@ -188,9 +194,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _publish(base_url: str, key: str) -> None:
-    """Write where the engine is now into its Endpoint; whether it is enabled is the operator's choice, and stays."""
+    """Write where the engine is now into its Endpoint; whether it is enabled is the operator's choice, and stays.
+
+    The first time, the model's chat template is measured.
+    """
     try:
-        Endpoint.objects.update_or_create(
+        _, is_new = Endpoint.objects.update_or_create(
             model_id=MODEL_ID,
             is_embedded=True,
             defaults={
@@ -200,5 +209,17 @@ def _publish(base_url: str, key: str) -> None:
                 "concurrency": settings.EMBEDDED_SLOTS,
             },
         )
+        if is_new:
+            _measure(base_url, key)
     finally:
         connection.close()
+
+
+def _measure(base_url: str, key: str) -> None:
+    engine = LlamaCppEngine(EndpointAddress(Endpoint.Kind.LLAMACPP, base_url, key, MODEL_ID))
+    try:
+        template = asdict(asyncio.run(measure(engine)))
+    except EngineError:
+        logger.exception("the embedded model's chat template could not be measured")
+        return
+    Model.objects.filter(pk=MODEL_ID).update(**{field: tokens for field, tokens in template.items() if tokens})

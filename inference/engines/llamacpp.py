@@ -1,6 +1,6 @@
 """llama.cpp's server: OpenAI's dialect with running counts and a tokenizer."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import structs
@@ -10,7 +10,13 @@ from inference.chunks import Usage
 from inference.engines.base import Description
 from inference.engines.openai import OpenAIEngine
 from inference.engines.reading import AnswerReader
+from inference.engines.requests import refuse_given
 from inference.engines.wire import Event
+
+# It skips what it does not know; an option without its effect is refused here instead.
+_IGNORED = ("cache_salt",)
+# The seed, of 32 bits, that means none.
+_RANDOM_SEED = 2**32 - 1
 
 
 class LlamaCppReader(AnswerReader):
@@ -25,6 +31,12 @@ class LlamaCppEngine(OpenAIEngine):
     """A llama.cpp server."""
 
     health_path: ClassVar = "/health"
+    is_common: ClassVar = False
+
+    def check(self, chat: Chat) -> None:
+        """Refuse what llama.cpp cannot do. Raises UnsupportedParameter."""
+        super().check(chat)
+        refuse_given(chat, _IGNORED)
 
     async def count_prompt(self, chat: Chat) -> int | None:
         """Count the tokens of the templated prompt."""
@@ -48,8 +60,27 @@ class LlamaCppEngine(OpenAIEngine):
         )
 
     def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
-        """Write the request's body; the counts in every chunk are this server's own option."""
-        return super().encode(chat, max_tokens)[:-1] + b',"timings_per_token":true}'
+        """Write the request's body with what is this server's own: a name for a penalty, and counts in every chunk."""
+        own: dict[str, Any] = {"timings_per_token": True}
+        if chat.repetition_penalty is not None:
+            own["repeat_penalty"] = chat.repetition_penalty
+        return super().encode(chat, max_tokens)[:-1] + b"," + msgspec.json.encode(own)[1:]
+
+    def translate(self, chat: Chat, max_tokens: int | None) -> Chat:
+        """Return the chat as llama.cpp wants it; what it cannot do was refused by ``check``."""
+        chat = super().translate(chat, max_tokens)
+        kwargs = chat.chat_template_kwargs
+        if chat.reasoning_effort is not None:
+            # Where templates look for it.
+            kwargs = {"reasoning_effort": chat.reasoning_effort} | (kwargs or {})
+        return structs.replace(
+            chat,
+            seed=chat.seed % _RANDOM_SEED if chat.seed is not None else None,
+            repetition_penalty=None,
+            reasoning_effort=None,
+            chat_template_kwargs=kwargs,
+            cache_salt=None,
+        )
 
     def message(self, message: Message) -> Message:
         """Name the developer's role as chat templates do."""

@@ -1,4 +1,7 @@
-"""Engines that speak OpenAI's dialect as it stands: vLLM, SGLang and others. The base of the other dialects."""
+"""Engines that speak OpenAI's dialect as it stands: vLLM, SGLang, routers and others. The base of the other dialects.
+
+vLLM and SGLang can do more than the dialect has words for, and are known by whom their list of models names as owner.
+"""
 
 import time
 from collections.abc import AsyncGenerator
@@ -23,6 +26,8 @@ from inference.errors import EngineError, EngineFailed, EngineTimeout
 HEALTH_SECONDS = 5.0
 # Counting tokens and asking for a description.
 QUESTION_SECONDS = 10.0
+# Asking who is there, before the first answer.
+INTRODUCTION_SECONDS = 2.0
 # TGI spells out every token of a prompt, about 60 bytes each.
 MAX_ANSWER_BYTES = 33_554_432
 
@@ -33,12 +38,26 @@ _WITHOUT_EFFECT: dict[str, Any] = dict.fromkeys(
     ["max_completion_tokens", "n", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"]
 )
 _STREAM_OPTIONS = StreamOptions(include_usage=True)
+# Servers that refuse a request for a path that they do not have.
+_NO_SUCH_PATH = (404, 405, 501)
+
+
+class _RunningUsage(msgspec.Struct, frozen=True):
+    """Stream options of servers that can tell the counts with every chunk."""
+
+    include_usage: bool = True
+    continuous_usage_stats: bool = True
+
+
+_RUNNING_USAGE = _RunningUsage()
 
 
 class OpenAIEngine:
     """An OpenAI-compatible server, always asked for a stream with usage."""
 
     health_path: ClassVar = "/v1/models"
+    # Whether there is more than one server that speaks this dialect.
+    is_common: ClassVar = True
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -46,6 +65,8 @@ class OpenAIEngine:
         self._headers = {"Content-Type": "application/json"}
         if address.credential:
             self._headers["Authorization"] = f"Bearer {address.credential}"
+        # Who is there; None until asked.
+        self._server: str | None = None if self.is_common else ""
 
     def check(self, chat: Chat) -> None:
         """Refuse what this engine cannot do. Raises UnsupportedParameter."""
@@ -54,6 +75,8 @@ class OpenAIEngine:
     async def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
         """Generate an answer, yielding whatever each read from the socket brought."""
         began = time.monotonic()
+        if self._server is None:
+            await self._introduce()
         reader, parser = self.reader(chat), EventParser()
         body = self.encode(chat, max_tokens)
         first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
@@ -80,19 +103,37 @@ class OpenAIEngine:
                         watchdog.wait(patience())
             if reader.failure:
                 raise reader.failure
-            await response.drain()
+            if not reader.is_cut_short:
+                await response.drain()
 
     async def count_prompt(self, chat: Chat) -> int | None:
-        """Return None: OpenAI's dialect has no word for it."""
-        return None
+        """Have vLLM count the templated prompt; None elsewhere: OpenAI's dialect has no word for it."""
+        if self._server is None:
+            await self._introduce()
+        if self._server != "vllm":
+            return None
+        chat = self.translate(chat, None)
+        return await self._count(
+            {
+                "model": chat.model,
+                "messages": chat.messages,
+                **({"tools": chat.tools} if chat.tools and chat.tool_choice != "none" else {}),
+                **({"chat_template_kwargs": chat.chat_template_kwargs} if chat.chat_template_kwargs else {}),
+            }
+        )
 
     async def count_text(self, text: str) -> int | None:
-        """Return None: OpenAI's dialect has no word for it."""
-        return None
+        """Have vLLM or SGLang count plain text; None elsewhere: OpenAI's dialect has no word for it."""
+        if self._server is None:
+            await self._introduce()
+        if not self._server:
+            return None
+        return await self._count({"model": self._address.upstream_model, "prompt": text, "add_special_tokens": False})
 
     async def describe(self) -> Description:
-        """Find the served model in the list of models; vLLM tells its context there."""
+        """Find the served model in the list of models; vLLM and SGLang tell its context there."""
         models = await self.ask("GET", "/v1/models", type=_Models)
+        self._server = models.server
         named = [model for model in models.data if model.id == self._address.upstream_model]
         if not named:
             return Description(model=models.data[0].id if len(models.data) == 1 else None)
@@ -122,7 +163,7 @@ class OpenAIEngine:
             max_tokens=max_tokens or chat.completion_limit,
             tools=chat.tools or None,
             stream=True,
-            stream_options=_STREAM_OPTIONS,
+            stream_options=_RUNNING_USAGE if self._server else _STREAM_OPTIONS,
         )
 
     def message(self, message: Message) -> Message:
@@ -141,15 +182,35 @@ class OpenAIEngine:
 
     async def ask(self, method: str, path: str, body: bytes | None = None, *, type: type[Answered]) -> Answered:
         """Ask a short question and decode the answer."""
-        status, answer = await http.fetch(
-            method, self._root + path, self._headers, body, seconds=QUESTION_SECONDS, limit=MAX_ANSWER_BYTES
-        )
+        status, answer = await self._fetch(method, path, body)
         if status != 200:
             raise self.error_for(status, answer)
+        return _decoded(answer, type)
+
+    async def _fetch(
+        self, method: str, path: str, body: bytes | None = None, seconds: float = QUESTION_SECONDS
+    ) -> tuple[int, bytes]:
+        return await http.fetch(method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES)
+
+    async def _introduce(self) -> None:
+        """Ask who is there. Who does not answer is asked again; who answers with anything else is nobody we know."""
         try:
-            return msgspec.json.decode(answer, type=type)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise EngineFailed from error
+            status, answer = await self._fetch("GET", "/v1/models", seconds=INTRODUCTION_SECONDS)
+        except EngineError:
+            return
+        try:
+            self._server = _decoded(answer, _Models).server if status == 200 else ""
+        except EngineFailed:
+            self._server = ""
+
+    async def _count(self, question: dict[str, Any]) -> int | None:
+        """Count tokens as vLLM and SGLang do; None where a proxy in front of them lets nobody ask."""
+        status, answer = await self._fetch("POST", "/tokenize", msgspec.json.encode(question))
+        if status in _NO_SUCH_PATH:
+            return None
+        if status != 200:
+            raise self.error_for(status, answer)
+        return _decoded(answer, _Counted).count
 
     async def _error_in(self, response: http.Response) -> EngineError:
         """Return the error for a response that is not a success, waiting briefly for its body."""
@@ -159,6 +220,9 @@ class OpenAIEngine:
                 body = await response.read(MAX_ERROR_BYTES)
             except (EngineFailed, EngineTimeout):
                 body = b""
+        if self._server and response.status in (400, 422):
+            # Another server may have taken its place, which does not know all that this one does.
+            self._server = None
         return self.error_for(response.status, body)
 
 
@@ -167,9 +231,29 @@ class _Model(msgspec.Struct):
 
     id: str
     max_model_len: int | None = None
+    owned_by: str | None = None
 
 
 class _Models(msgspec.Struct):
     """The list of served models."""
 
     data: list[_Model] = []
+
+    @property
+    def server(self) -> str:
+        """Whose list it is, if it is one that we know; else empty."""
+        return next((model.owned_by for model in self.data if model.owned_by in ("vllm", "sglang")), "")
+
+
+class _Counted(msgspec.Struct):
+    """The answer to a count."""
+
+    count: int
+
+
+def _decoded(answer: bytes, type: type[Answered]) -> Answered:
+    """Read an answer. Raises EngineFailed."""
+    try:
+        return msgspec.json.decode(answer, type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EngineFailed from error

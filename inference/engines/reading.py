@@ -1,12 +1,14 @@
 """From the events of one stream to the chunks of one answer."""
 
+import uuid
 from typing import ClassVar
 
 import msgspec
+from msgspec.json import decode
 
 from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines.base import Address
-from inference.engines.refusals import error_for
+from inference.engines.refusals import error_for, status_of
 from inference.engines.wire import Event, WireChoice, WireToolCall, decode_event
 from inference.errors import EngineError, EngineFailed
 
@@ -14,7 +16,10 @@ DONE = b"[DONE]"
 
 
 class AnswerReader:
-    """Reads one answer. After its end, ``failure`` says whether it was a proper one."""
+    """Reads one answer. After its end, ``failure`` says whether it was a proper one.
+
+    ``is_cut_short`` says that the answer is whole though the engine goes on: it has to be told to stop.
+    """
 
     # What other servers call OpenAI's finish reasons.
     finish_reasons: ClassVar = {
@@ -30,10 +35,13 @@ class AnswerReader:
     def __init__(self, address: Address) -> None:
         self.is_ended = False
         self.has_output = False
+        self.is_cut_short = False
         self.failure: EngineError | None = None
         self._address = address
         self._finish_reason: str | None = None
-        self._called: set[int] = set()
+        # By the engine's index: the id that it gave to the call, and our index of it.
+        self._calls: dict[int, tuple[str | None, int]] = {}
+        self._call_count = 0
 
     def read(self, events: list[bytes]) -> list[Chunk]:
         """Turn events into chunks, up to the end of the answer or to a failure."""
@@ -49,6 +57,8 @@ class AnswerReader:
                 return chunks + self.fail(error)
             if chunk is not None:
                 chunks.append(chunk)
+            if self.is_cut_short:
+                break
         return chunks
 
     def end(self) -> list[Chunk]:
@@ -66,9 +76,11 @@ class AnswerReader:
     def chunk(self, event: Event) -> Chunk | None:
         """Turn one event into a chunk; None where it brought nothing. Raises the EngineError that it tells of."""
         if len(event.error) > 4:
-            raise self.error_in(msgspec.json.decode(event.error))
+            raise self.error_in(decode(event.error))
         usage = self.usage(event)
         if not event.choices or event.choices[0].index:
+            if bytes(event.message) != b"null":
+                raise self.error_in({"message": decode(event.message), "code": decode(event.code)})
             return Chunk(usage=usage) if usage else None
         choice = event.choices[0]
         finish_reason = self._finished(choice)
@@ -80,8 +92,7 @@ class AnswerReader:
         calls = tuple([self._call(call) for call in delta.tool_calls]) if delta.tool_calls else ()
         if content or reasoning or calls:
             self.has_output = True
-        elif not (finish_reason or usage or logprobs):
-            return None
+        # Without anything in it, it is a token all the same: a part of a character, or one that is not shown.
         return Chunk(content, reasoning, calls, logprobs, finish_reason, usage)
 
     def usage(self, event: Event) -> Usage | None:
@@ -90,13 +101,11 @@ class AnswerReader:
 
     def error_in(self, error: object) -> EngineError:
         """Return what an error inside a stream means."""
-        code = error.get("code") if isinstance(error, dict) else None
-        status = code if isinstance(code, int) else 500
-        return error_for(self._address, status, msgspec.json.encode(error))
+        return error_for(self._address, status_of(error), msgspec.json.encode(error))
 
-    def new_id(self, given: str | None) -> str | None:
-        """Return the id of a tool call that begins."""
-        return given
+    def new_id(self, given: str | None) -> str:
+        """Return the id of a tool call that begins; every call has one."""
+        return given or f"call_{uuid.uuid4().hex[:24]}"
 
     def _finished(self, choice: WireChoice) -> str | None:
         if choice.finish_reason:
@@ -107,11 +116,15 @@ class AnswerReader:
         return None
 
     def _call(self, call: WireToolCall) -> ToolCallDelta:
-        """Keep a call's id, type and name to its first piece, wherever the engine repeats them."""
-        function = call.function
-        arguments = function.arguments if function else None
-        if call.index in self._called:
-            return ToolCallDelta(call.index, function=FunctionDelta(arguments=arguments))
-        self._called.add(call.index)
-        name = function.name if function else None
-        return ToolCallDelta(call.index, self.new_id(call.id), "function", FunctionDelta(name, arguments))
+        """Keep a call's id, type and name to its first piece, wherever the engine repeats them.
+
+        Some engines number all of their calls zero: another id with another name is another call.
+        """
+        place, function = call.index or 0, call.function
+        arguments, name = (function.arguments, function.name) if function else (None, None)
+        known = self._calls.get(place)
+        if known and not (name and call.id and call.id != known[0]):
+            return ToolCallDelta(known[1], function=FunctionDelta(arguments=arguments))
+        index, self._call_count = self._call_count, self._call_count + 1
+        self._calls[place] = call.id, index
+        return ToolCallDelta(index, self.new_id(call.id), "function", FunctionDelta(name, arguments))

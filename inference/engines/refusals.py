@@ -16,6 +16,14 @@ MAX_MESSAGE_CHARACTERS = 500
 MAX_ERROR_BYTES = 65_536
 
 _REFUSALS = (400, 413, 422)
+# What servers call an error where they give no number: inside a stream, for instance.
+_STATUSES = {
+    **dict.fromkeys(("BadRequestError", "BadRequest", "invalid_request_error", "validation"), 400),
+    **dict.fromkeys(("RateLimitError", "rate_limit_error", "rate_limit_exceeded", "overloaded"), 429),
+    **dict.fromkeys(("ServiceUnavailableError", "unavailable_error"), 503),
+}
+# Codes of a router that does not know the model that the operator named: nothing that a caller can mend.
+_UNKNOWN_MODELS = ("model_not_found", "model_not_supported")
 # A gateway in front of the engine, or the engine while it loads.
 _ABSENCES = (502, 503, 504)
 
@@ -25,14 +33,15 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
 
     Only a refusal of the request itself is told to the caller; the rest is the operator's to know.
     """
-    message, param = _said(body)
-    if status in _REFUSALS:
+    answer = _decoded(body)
+    message, param = said_in(answer)
+    if status in _REFUSALS and _code(answer) not in _UNKNOWN_MODELS:
         return refusal(address, message, param)
     if status == 429:
         return EngineOverloaded()
     # The body may quote a prompt or a credential, so it stays out of the log.
     logger.warning("The %s engine at %s answered with status %d", address.kind, address.base_url, status)
-    if status in _ABSENCES or (300 <= status < 500 and status not in (408, 424)):
+    if status in (*_REFUSALS, *_ABSENCES) or (300 <= status < 500 and status not in (408, 424)):
         return EngineUnavailable()
     return EngineFailed()
 
@@ -46,17 +55,36 @@ def refusal(address: Address, message: str, param: str | None = None) -> EngineR
     return EngineRefused(message[:MAX_MESSAGE_CHARACTERS], param=param)
 
 
-def _said(body: bytes) -> tuple[str, str | None]:
-    """Read an error's message and parameter out of any of the usual shapes."""
+def status_of(error: object) -> int:
+    """Return the status that an error inside a stream would have had as a response."""
+    if not isinstance(error, dict):
+        return 500
+    for field in ("code", "status_code", "status"):
+        code = error.get(field)
+        if isinstance(code, str) and code.isascii() and code.isdecimal():
+            code = int(code)
+        if isinstance(code, int) and 400 <= code <= 599:
+            return code
+    named = (error.get(field) for field in ("code", "type", "error_type"))
+    return next((_STATUSES[name] for name in named if isinstance(name, str) and name in _STATUSES), 500)
+
+
+def _decoded(body: bytes) -> Any:
+    """Return the body as JSON, or else as text."""
     try:
-        answer = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return body.decode(errors="replace"), None
-    return said_in(answer)
+        return body.decode(errors="replace")
+
+
+def _code(answer: Any) -> Any:
+    """Return the code word of a decoded error."""
+    inner = answer.get("error", answer) if isinstance(answer, dict) else None
+    return inner.get("code") if isinstance(inner, dict) else None
 
 
 def said_in(answer: Any) -> tuple[str, str | None]:
-    """Return the message and the parameter of a decoded error."""
+    """Return the message and the parameter of a decoded error, in any of the usual shapes."""
     for _ in range(2):
         if not isinstance(answer, dict):
             break

@@ -7,16 +7,16 @@ class StopCutter:
     def __init__(self, stops: list[str]) -> None:
         self._stops = stops
         self._held = ""
-        self._is_cut = False
+        self.is_cut = False
 
     def feed(self, text: str) -> str:
         """Return what can be shown now; nothing any more after a stop sequence."""
-        if self._is_cut:
+        if self.is_cut:
             return ""
         text = self._held + text
         found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
         if found:
-            self._is_cut, self._held = True, ""
+            self.is_cut, self._held = True, ""
             return text[: min(found)]
         held = self._beginning_of_a_stop(text)
         self._held = text[len(text) - held :]

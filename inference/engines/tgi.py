@@ -17,7 +17,12 @@ MAX_STOPS = 4
 MAX_TOP_LOGPROBS = 5
 
 # TGI skips what it does not know; an option without its effect is refused here instead.
-_IGNORED = ("logit_bias", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "reasoning_effort")
+_IGNORED = ("logit_bias", "top_k", "min_p", "chat_template_kwargs", "reasoning_effort", "cache_salt")
+# What it calls a presence penalty is a repetition penalty less two: another thing, which can be had under its own name.
+_TWISTED = ("presence_penalty",)
+_PENALTY_OFFSET = 2
+# TGI counts with 32 bits: what is much closer to zero or one is zero or one to it, and refused or misunderstood.
+_NEXT_TO_NOTHING = 1e-6
 _ANY_PARAMETERS = {"type": "object", "properties": {}}
 
 
@@ -25,6 +30,7 @@ class TgiEngine(OpenAIEngine):
     """A TGI server."""
 
     health_path: ClassVar = "/health"
+    is_common: ClassVar = False
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
@@ -35,7 +41,7 @@ class TgiEngine(OpenAIEngine):
     def check(self, chat: Chat) -> None:
         """Refuse what TGI cannot do. Raises UnsupportedParameter."""
         super().check(chat)
-        refuse_given(chat, _IGNORED)
+        refuse_given(chat, _IGNORED + _TWISTED)
         if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
             raise UnsupportedParameter(f"At most {MAX_STOPS} stop sequences are supported.", param="stop")
         if chat.top_logprobs and chat.top_logprobs > MAX_TOP_LOGPROBS:
@@ -70,15 +76,23 @@ class TgiEngine(OpenAIEngine):
     def translate(self, chat: Chat, max_tokens: int | None) -> Chat:
         """Return the chat as TGI wants it; what it cannot do was refused by ``check``."""
         chat = super().translate(chat, max_tokens)
-        samples = chat.temperature is None or chat.temperature > 0
+        # Nothing but the most likely token, which is how zero is understood.
+        is_greedy = any(each is not None and each < _NEXT_TO_NOTHING for each in (chat.temperature, chat.top_p))
+        narrows = chat.top_p is not None and chat.top_p < 1 - _NEXT_TO_NOTHING
+        penalty = chat.repetition_penalty
         return structs.replace(
             chat,
             model=self._model,
+            messages=[each for message in chat.messages for each in _apart(message)],
+            temperature=0.0 if is_greedy else chat.temperature,
             stop=[chat.stop] if isinstance(chat.stop, str) else chat.stop or None,
             # One is rejected; and any with a temperature of zero would sample after all.
-            top_p=chat.top_p if chat.top_p is not None and chat.top_p < 1 and samples else None,
+            top_p=chat.top_p if narrows and not is_greedy else None,
             # Zero would become a repetition penalty of two.
-            presence_penalty=chat.presence_penalty or None,
+            presence_penalty=None if penalty is None else penalty - _PENALTY_OFFSET,
+            repetition_penalty=None,
+            top_k=None,
+            min_p=None,
             seed=chat.seed % 2**64 if chat.seed is not None else None,
             response_format=_grammar(chat),
             tools=[_with_parameters(tool) for tool in chat.tools] if chat.tools else None,
@@ -91,13 +105,11 @@ class TgiEngine(OpenAIEngine):
         )
 
     def message(self, message: Message) -> Message:
-        """Return a message as TGI understands it: beside a content, even an empty one, it drops the tool calls."""
+        """Return a message as TGI understands it."""
         message = super().message(message)
         content = message.content
         if isinstance(content, list):
             content = _joined(content)
-        if message.tool_calls:
-            content = UNSET
         return structs.replace(
             message,
             role="system" if message.role == "developer" else message.role,
@@ -148,6 +160,14 @@ def _with_parameters(tool: Tool) -> Tool:
     if tool.function.parameters:
         return tool
     return structs.replace(tool, function=structs.replace(tool.function, parameters=_ANY_PARAMETERS))
+
+
+def _apart(message: Message) -> list[Message]:
+    """Return a message that calls tools in two: beside a content, even an empty one, TGI drops the calls."""
+    if not message.tool_calls:
+        return [message]
+    calls = structs.replace(message, content=UNSET)
+    return [structs.replace(message, tool_calls=UNSET), calls] if message.content else [calls]
 
 
 def _joined(parts: list[TextPart | ImagePart]) -> list[TextPart | ImagePart]:

@@ -1,6 +1,6 @@
-"""What engines write: OpenAI's chat completion chunks as TGI, vLLM, SGLang and llama.cpp send them.
+"""What engines write: OpenAI's chat completion chunks as TGI, vLLM, SGLang, llama.cpp and others send them.
 
-Fields that we have no use for are skipped while decoding.
+Fields that we have no use for are skipped while decoding; null stands for a field that was left out.
 """
 
 import msgspec
@@ -21,7 +21,7 @@ class WireFunction(Struct, gc=False):
 class WireToolCall(Struct):
     """A piece of a tool call."""
 
-    index: int = 0
+    index: int | None = 0
     id: str | None = None
     type: str | None = None
     function: WireFunction | None = None
@@ -39,7 +39,7 @@ class WireDelta(Struct):
 class WireChoice(Struct):
     """One choice of a chunk."""
 
-    index: int = 0
+    index: int | None = 0
     delta: WireDelta | None = None
     finish_reason: str | None = None
     logprobs: Raw = NULL
@@ -54,14 +54,14 @@ class CachedTokens(Struct, gc=False):
 class WireUsage(Struct):
     """Token counts."""
 
-    prompt_tokens: int = 0
+    prompt_tokens: int | None = 0
     completion_tokens: int | None = None
     prompt_tokens_details: CachedTokens | None = None
 
     def counts(self) -> Usage:
         """Return the counts in our own words."""
         cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(self.prompt_tokens, self.completion_tokens or 0, cached or 0)
+        return Usage(self.prompt_tokens or 0, self.completion_tokens or 0, cached or 0)
 
 
 class Timings(Struct, gc=False):
@@ -77,12 +77,14 @@ class Timings(Struct, gc=False):
 
 
 class Event(Struct):
-    """The data of one event."""
+    """The data of one event; some servers write an error without an ``error`` around it."""
 
-    choices: list[WireChoice] = []
+    choices: list[WireChoice] | None = None
     usage: WireUsage | None = None
     timings: Timings | None = None
     error: Raw = NULL
+    message: Raw = NULL
+    code: Raw = NULL
 
 
 decode_event = msgspec.json.Decoder(Event).decode

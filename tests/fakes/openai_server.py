@@ -1,5 +1,6 @@
 """Two more engines on a real socket: a llama.cpp server, and a server that speaks OpenAI's dialect as vLLM does."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ class FakeOpenAI(FakeServer):
     script: Script = field(default_factory=Script)
     api_key: str = ""
     model: str = "org/model"
+    # Whose server it says it is: ``vllm`` and ``sglang`` can count, before and while they generate.
+    owned_by: str = ""
+    has_models: bool = True
 
     async def answer(self, request: Request, connection: Connection) -> None:
         """Answer one request as the route does."""
@@ -29,17 +33,29 @@ class FakeOpenAI(FakeServer):
         elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             connection.respond(401, dumps({"error": {"message": f"Wrong key, not {self.api_key}"}}), JSON)
         elif request.path == "/v1/chat/completions":
+            prompt_tokens = len(tokens_of(templated(request.json["messages"])))
+            tokens, tail = self.chunks(prompt_tokens)
+            if request.json["stream_options"].get("continuous_usage_stats"):
+                if not self.owned_by:
+                    error = {"message": "Unknown parameter", "param": "stream_options.continuous_usage_stats"}
+                    connection.respond(400, dumps({"error": error}), JSON)
+                    return
+                tokens = [_with_usage(each, prompt_tokens, count) for count, each in enumerate(tokens)]
             connection.begin(STREAM)
-            tokens, tail = self.chunks(len(tokens_of(templated(request.json["messages"]))))
             await Play(request, connection, self.script).stream(tokens, tail)
         else:
             self.other(request, connection)
 
     def other(self, request: Request, connection: Connection) -> None:
         """Answer the smaller routes."""
-        if request.path == "/v1/models":
-            models = [{"id": self.model, "object": "model", "max_model_len": 8192}]
+        if request.path == "/v1/models" and self.has_models:
+            models = [{"id": self.model, "object": "model", "max_model_len": 8192, "owned_by": self.owned_by or "org"}]
             connection.respond(200, dumps({"object": "list", "data": models}), JSON)
+        elif request.path == "/tokenize" and self.owned_by:
+            asked = request.json
+            text = asked["prompt"] if "prompt" in asked else templated(asked["messages"])
+            tokens = list(range(len(tokens_of(text))))
+            connection.respond(200, dumps({"count": len(tokens), "max_model_len": 8192, "tokens": tokens}), JSON)
         else:
             connection.respond(404, dumps({"detail": "Not Found"}), JSON)
 
@@ -66,6 +82,13 @@ class FakeOpenAI(FakeServer):
             "model": self.model,
             "choices": choices,
         }
+
+
+def _with_usage(event_bytes: bytes, prompt_tokens: int, completion_tokens: int) -> bytes:
+    """Add the counts so far to an event; the first one has the role alone, and the last no token."""
+    fields = json.loads(event_bytes.removeprefix(b"data: "))
+    generated = completion_tokens - bool(fields["choices"][0]["finish_reason"])
+    return event(fields | {"usage": usage(prompt_tokens, generated)})
 
 
 @dataclass(eq=False)

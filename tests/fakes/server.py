@@ -186,11 +186,25 @@ class FakeServer:
         """Start to listen in the running loop."""
         server = await asyncio.get_running_loop().create_server(self._connect, "127.0.0.1", port, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
+        self._listening = server
         return server
 
     def close_connections(self) -> None:
         """Close every connection from the server's side, as a restart does."""
         asyncio.run_coroutine_threadsafe(self._close_connections(), self._loop).result()
+
+    def die(self) -> None:
+        """Be gone as a killed process is: every connection breaks, and nobody listens any more."""
+
+        async def gone() -> None:
+            self._listening.close()
+            await self._close_connections()
+
+        asyncio.run_coroutine_threadsafe(gone(), self._loop).result()
+
+    def come_back(self) -> None:
+        """Listen again, where it did before."""
+        asyncio.run_coroutine_threadsafe(self.listen(self.port), self._loop).result()
 
     async def _close_connections(self) -> None:
         while self.live:
@@ -209,10 +223,10 @@ class FakeServer:
 
     async def _run(self) -> None:
         self._stop = asyncio.Event()
-        server = await self.listen()
+        await self.listen()
         self._ready.set()
         await self._stop.wait()
-        server.close()
+        self._listening.close()
         await self._close_connections()
 
 

@@ -7,6 +7,7 @@ As a process: ``python -m tests.fakes.tgi --port 0 --tokens 100 --between 0.01``
 import argparse
 import asyncio
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,8 @@ class FakeTgi(FakeServer):
     api_key: str = ""
     max_total_tokens: int = 4096
     max_concurrent_requests: int = 128
+    max_stop_sequences: int = 4
+    is_healthy: bool = True
 
     def replay(self, recorded: Sequence[dict[str, Any]]) -> None:
         """Answer with recorded chunks from now on."""
@@ -63,7 +66,7 @@ class FakeTgi(FakeServer):
         elif route == ("POST", "/tokenize"):
             connection.respond(200, dumps(_tokenized(request.json["inputs"], special=True)), JSON)
         elif route == ("POST", "/chat_tokenize"):
-            text = templated(request.json["messages"])
+            text = templated(request.json["messages"], request.json.get("tools"))
             answer = {"tokenize_response": _tokenized(text), "templated_text": text}
             connection.respond(200, dumps(answer), JSON)
         elif request.method == "GET":
@@ -75,7 +78,9 @@ class FakeTgi(FakeServer):
         return not self.api_key or request.headers.get("authorization") == f"Bearer {self.api_key}"
 
     def _get(self, request: Request, connection: Connection) -> None:
-        if request.path in ("/health", "/ping", "/"):
+        if request.path in ("/health", "/ping", "/") and not self.is_healthy:
+            connection.respond(503, dumps({"error": "unhealthy", "error_type": "healthcheck"}), JSON)
+        elif request.path in ("/health", "/ping", "/"):
             connection.respond(200, b"", {})
         elif request.path == "/info":
             connection.respond(200, dumps(self._info()), JSON)
@@ -92,7 +97,7 @@ class FakeTgi(FakeServer):
             "model_pipeline_tag": "text-generation",
             "max_concurrent_requests": self.max_concurrent_requests,
             "max_best_of": 2,
-            "max_stop_sequences": 4,
+            "max_stop_sequences": self.max_stop_sequences,
             "max_input_tokens": self.max_total_tokens - 1,
             "max_total_tokens": self.max_total_tokens,
             "validation_workers": 2,
@@ -110,8 +115,8 @@ class FakeTgi(FakeServer):
         except Refusal as refusal:
             _refuse(connection, refusal)
             return
-        prompt_tokens = len(tokens_of(templated(chat["messages"])))
-        problem = invalid(chat, prompt_tokens, self.max_total_tokens)
+        prompt_tokens = len(tokens_of(templated(chat["messages"], chat.get("tools"))))
+        problem = invalid(chat, prompt_tokens, self.max_total_tokens, self.max_stop_sequences)
         if not chat.get("stream"):
             await asyncio.sleep(script.before_headers + script.before_first)
             self._whole(connection, chat, prompt_tokens, problem)
@@ -156,7 +161,12 @@ class FakeTgi(FakeServer):
         script = self.script
         if script.replayed is not None:
             return [recorded_event(recorded) for recorded in script.replayed]
-        return tool_events(*script.tool_call) if script.tool_call else text_events(*self._generate(chat))
+        if script.tool_call:
+            return tool_events(*script.tool_call)
+        tokens, finish_reason = self._generate(chat)
+        return text_events(
+            tokens, finish_reason, top_logprobs=(chat.get("top_logprobs") or 0) if chat.get("logprobs") else None
+        )
 
     def _generate(self, chat: dict[str, Any]) -> tuple[tuple[str, ...], str]:
         """Return the tokens of an answer and its finish reason; an end of its own is a token without text."""
@@ -171,7 +181,8 @@ class FakeTgi(FakeServer):
         finish_reason = "length" if limit and len(tokens) > limit else "stop"
         tokens = tokens[:limit]
         for count, text in enumerate(itertools.accumulate(tokens), start=1):
-            if any(stop in text for stop in chat.get("stop") or []):
+            # Only where a token ends.
+            if any(re.search(f"{re.escape(stop)}$", text) for stop in chat.get("stop") or []):
                 return tuple(tokens[:count]), "stop_sequence"
         return tuple(tokens), finish_reason
 

@@ -31,9 +31,11 @@ def error_event(message: str) -> bytes:
     return event({"error": {"message": message, "http_status_code": 422}})
 
 
-def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None, usage: Any = None) -> bytes:
+def chunk(
+    delta: dict[str, Any] | None, finish_reason: str | None = None, usage: Any = None, logprobs: Any = None
+) -> bytes:
     """Return one event of a chat stream; without a delta it has no choices."""
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}] if delta else []
+    choices = [{"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}] if delta else []
     return event(
         {
             "object": "chat.completion.chunk",
@@ -53,11 +55,21 @@ def usage(prompt: int, completion: int) -> dict[str, int]:
 
 
 @lru_cache(maxsize=256)
-def text_events(tokens: tuple[str, ...], finish_reason: str) -> list[bytes]:
-    """Return the events of a text answer; the last one carries its token and the finish reason."""
+def text_events(tokens: tuple[str, ...], finish_reason: str, *, top_logprobs: int | None = None) -> list[bytes]:
+    """Return the events of a text answer; the last one carries its token and the finish reason.
+
+    ``top_logprobs``: with how many others each token comes; None: without log-probabilities.
+    """
+
+    def logprobs(token: str) -> dict[str, Any] | None:
+        if top_logprobs is None:
+            return None
+        probable = {"token": token, "logprob": -0.5}
+        return {"content": [probable | {"top_logprobs": [probable] * top_logprobs}]}
+
     *most, last = tokens
-    return [chunk({"role": "assistant", "content": token}) for token in most] + [
-        chunk({"role": "assistant", "content": last}, finish_reason)
+    return [chunk({"role": "assistant", "content": token}, logprobs=logprobs(token)) for token in most] + [
+        chunk({"role": "assistant", "content": last}, finish_reason, logprobs=logprobs(last))
     ]
 
 

@@ -31,9 +31,11 @@ def tokens_of(text: str) -> list[str]:
     return re.findall(r"<\|im_start\|>|<\|im_end\|>|\s?\w+|\s|[^\w\s]", text)
 
 
-def templated(messages: list[dict[str, Any]]) -> str:
+def templated(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
     """Write a conversation as a prompt."""
     turns = [f"<|im_start|>{message['role']}\n{_text(message)}<|im_end|>\n" for message in messages]
+    if tools:
+        turns.insert(0, f"<|im_start|>system\nCall one of these: {json.dumps(tools)}<|im_end|>\n")
     return "".join(turns) + "<|im_start|>assistant\n"
 
 
@@ -84,19 +86,24 @@ def _check_types(chat: dict[str, Any]) -> None:
         wanted.get("type") not in ("json", "json_object", "json_schema", "regex") or "value" not in wanted
     ):
         raise _wrong_type("response_format: missing field `value`")
+    chosen = chat.get("tool_choice")
+    if isinstance(chosen, dict) and chosen["function"]["name"] not in [
+        tool["function"]["name"] for tool in chat.get("tools") or []
+    ]:
+        raise Refusal(422, f"Tool error: Tool with name {chosen['function']['name']} not found", "tool_error")
     if wanted is not None and "tools" in chat:
         raise Refusal(422, "Tool error: Grammar and tools are mutually exclusive", "tool_error")
 
 
-def invalid(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int) -> str | None:
+def invalid(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int, max_stops: int = MAX_STOPS) -> str | None:
     """Return what is wrong with the values of a chat, in TGI's words."""
     top_p, stop = chat.get("top_p"), chat.get("stop") or []
     if top_p is not None and not 0 < top_p < 1:
         return "`top_p` must be > 0.0 and < 1.0"
     if chat.get("presence_penalty") is not None and chat["presence_penalty"] + 2 <= 0:
         return "`repetition_penalty` must be strictly positive"
-    if len(stop) > MAX_STOPS:
-        return f"`stop` supports up to {MAX_STOPS} stop sequences. Given: {len(stop)}"
+    if len(stop) > max_stops:
+        return f"`stop` supports up to {max_stops} stop sequences. Given: {len(stop)}"
     if (chat.get("top_logprobs") or 0) > 5:
         return f"`top_n_tokens` must be >= 0 and <= 5. Given: {chat['top_logprobs']}"
     wanted = chat.get("response_format")

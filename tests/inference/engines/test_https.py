@@ -58,6 +58,19 @@ async def test_a_trusted_server_is_spoken_to_over_tls(certificate: Path, monkeyp
         await http.close()
 
 
+async def test_a_pinned_connection_asks_for_the_server_by_its_name(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    named: list[str | None] = []
+    context = tls(certificate)
+    context.sni_callback = lambda _, name, __: named.append(name)
+    async with RawServer([Reply([WHOLE])], tls=context) as server:
+        await fetch(f"https://localhost:{server.port}")
+        await http.close()
+    assert named == ["localhost"]
+
+
 async def test_an_untrusted_server_is_unavailable(certificate: Path) -> None:
     async with RawServer([Reply([WHOLE])], tls=tls(certificate)) as server:
         with pytest.raises(EngineUnavailable):
@@ -78,5 +91,5 @@ async def test_a_trusted_server_under_another_name_is_unavailable(
 async def test_a_handshake_that_does_not_come_in_time_is_given_up() -> None:
     async with RawServer([Reply()]) as server:
         with pytest.raises(EngineTimeout):
-            await http.fetch("GET", f"https://localhost:{server.port}", {}, seconds=0.1, limit=10)
+            await http.fetch("GET", f"https://localhost:{server.port}", {}, seconds=0.5, limit=10)
         await eventually(lambda: server.left)

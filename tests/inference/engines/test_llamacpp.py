@@ -1,4 +1,5 @@
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -6,7 +7,13 @@ from pytest_django.fixtures import Settings
 from inference.chunks import Usage
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
-from inference.errors import EngineFailed, EngineRefused, EngineTimeout, EngineUnavailable
+from inference.errors import (
+    EngineFailed,
+    EngineRefused,
+    EngineTimeout,
+    EngineUnavailable,
+    UnsupportedParameter,
+)
 from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.script import Script
 from tests.fakes.tgi_events import event
@@ -67,6 +74,35 @@ async def test_the_request_asks_for_running_counts() -> None:
         "stream_options": {"include_usage": True},
         "timings_per_token": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "arriving"),
+    [
+        ({"repetition_penalty": 1.1}, {"repeat_penalty": 1.1, "repetition_penalty": None}),
+        ({"seed": 7}, {"seed": 7}),
+        # To llama.cpp, the largest number of 32 bits means no seed at all.
+        ({"seed": -1}, {"seed": 2**32 - 2}),
+        ({"seed": 2**32 - 1}, {"seed": 0}),
+        (
+            {"reasoning_effort": "low", "chat_template_kwargs": {"a": 1}},
+            {"chat_template_kwargs": {"reasoning_effort": "low", "a": 1}, "reasoning_effort": None},
+        ),
+        ({"top_k": 5, "min_p": 0.1, "logit_bias": {"1": 2}}, {"top_k": 5, "min_p": 0.1, "logit_bias": {"1": 2}}),
+    ],
+)
+async def test_a_parameter_arrives_as_llama_cpp_wants_it(given: dict[str, Any], arriving: dict[str, Any]) -> None:
+    with FakeLlamaCpp() as server:
+        await answer(engine_at(server), chat(**given))
+        body = server.requests[0].json
+    assert {name: body.get(name) for name in arriving} == arriving
+    assert None not in body.values()
+
+
+def test_what_llama_cpp_would_skip_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedParameter) as raised:
+        engine_for(EndpointAddress("llamacpp", "http://localhost")).check(chat(cache_salt="s"))
+    assert raised.value.param == "cache_salt"
 
 
 async def test_text_is_counted() -> None:

@@ -177,7 +177,9 @@ async def test_an_answer_that_is_not_whole_fails(body: bytes) -> None:
         (401, EngineUnavailable),
         (403, EngineUnavailable),
         (404, EngineUnavailable),
+        (405, EngineUnavailable),
         (413, EngineRefused),
+        (415, EngineUnavailable),
         (422, EngineRefused),
         (424, EngineFailed),
         (429, EngineOverloaded),
@@ -248,6 +250,8 @@ async def test_a_body_as_large_as_a_request_may_be_is_sent_whole() -> None:
 async def test_a_healthy_server_says_so() -> None:
     with FakeTgi() as tgi:
         assert await engine_at(tgi).is_healthy()
+        tgi.is_healthy = False
+        assert not await engine_at(tgi).is_healthy()
 
 
 async def test_more_bytes_than_allowed_are_not_read() -> None:

@@ -1,22 +1,18 @@
 """What TGI answers: its tool calls, its errors and the recordings of its own integration tests."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from inference.chunks import Usage
 from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
+from tests.fakes.recordings import FOLDER, recorded
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
-from tests.fakes.tgi_events import DONE, error_event
-from tests.inference.engines.conversation import answer, called, final_usage, finish_reasons, text
-
-RECORDED = Path(django_settings.BASE_DIR).parent / "shared" / "tgi" / "recorded"
+from tests.fakes.tgi_events import DONE, chunk, error_event, tool_events
+from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
 
 
 def engine_at(tgi: FakeTgi) -> Engine:
@@ -34,6 +30,47 @@ async def test_a_streamed_tool_call_is_put_in_openais_shape(done: bool) -> None:
     assert first.id is not None
     assert first.id.startswith("call_")
     assert [(other.id, other.type, other.function and other.function.name) for other in others] == [(None,) * 3] * 2
+
+
+@pytest.mark.parametrize(("finish_reason", "told"), [("length", "length"), ("stop", "tool_calls")])
+async def test_a_tool_call_that_ends_with_a_reason_keeps_its_meaning(finish_reason: str, told: str) -> None:
+    *most, last = tool_events("weather", ["{", '"city":'])
+    last = last.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish_reason.encode())
+    with FakeTgi(script=Script(response=(200, "text/event-stream", b"".join([*most, last, DONE])))) as tgi:
+        assert finish_reasons(await answer(engine_at(tgi))) == [told]
+
+
+async def test_a_tool_call_that_ended_before_its_name_was_too_long() -> None:
+    # All that TGI sends then: it keeps everything to itself until the name is there.
+    counts = chunk(None, usage={"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13})
+    with FakeTgi(script=Script(response=(200, "text/event-stream", counts + DONE))) as tgi:
+        chunks = await answer(engine_at(tgi))
+    assert finish_reasons(chunks) == ["length"]
+    assert final_usage(chunks) == Usage(9, 4)
+
+
+async def test_log_probabilities_have_the_bytes_of_each_token() -> None:
+    with FakeTgi(script=Script(answer=["Sch", "ön", "\ufffd"])) as tgi:
+        chunks = await answer(engine_at(tgi), chat(logprobs=True, top_logprobs=1))
+    tokens = [token for each in chunks if each.logprobs for token in json.loads(bytes(each.logprobs))["content"]]
+    assert [token["bytes"] for token in tokens] == [[83, 99, 104], [195, 182, 110], None, []]
+    assert tokens[1] == {
+        "token": "ön",
+        "logprob": -0.5,
+        "bytes": [195, 182, 110],
+        "top_logprobs": [{"token": "ön", "logprob": -0.5, "bytes": [195, 182, 110]}],
+    }
+
+
+async def test_a_second_pass_is_counted_alone() -> None:
+    # Streamed, as TGI is always asked: a whole answer would carry the counts of the pass that was thrown away.
+    tool = {"type": "function", "function": {"name": "weather"}}
+    with FakeTgi() as tgi:
+        chunks = await answer(engine_at(tgi), chat(tools=[tool], tool_choice="auto"), max_tokens=4)
+        assert tgi.requests[0].json["stream"] is True
+    usage = final_usage(chunks)
+    assert usage is not None
+    assert usage.completion_tokens == sum(bool(each.content) for each in chunks) == 4
 
 
 async def test_two_tool_calls_have_two_ids() -> None:
@@ -116,13 +153,6 @@ STREAMS: dict[str, tuple[str, str, Usage | None, str | None]] = {
 }
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
-    if not RECORDED.is_dir():
-        pytest.skip(f"the recordings are not at {RECORDED}")
-    chunks = json.loads((RECORDED / f"test_{name}.json").read_text())
-    return chunks if isinstance(chunks, list) else [chunks]
-
-
 @pytest.mark.parametrize("name", STREAMS)
 async def test_a_recorded_stream_is_read(name: str) -> None:
     begins, finish_reason, usage, arguments = STREAMS[name]
@@ -141,7 +171,7 @@ def test_no_recorded_stream_is_forgotten() -> None:
     recorded(next(iter(STREAMS)))
     streams = {
         path.stem.removeprefix("test_")
-        for path in RECORDED.glob("*.json")
+        for path in FOLDER.glob("*.json")
         if '"chat.completion.chunk"' in path.read_text()
     }
     assert streams == set(STREAMS)

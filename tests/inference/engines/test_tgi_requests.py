@@ -4,17 +4,22 @@ from typing import Any
 
 import pytest
 
+from inference.chat import Chat
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.engines.tgi import TgiEngine
 from inference.errors import EngineRefused, EngineUnavailable, UnsupportedParameter
+from tests.fakes.script import Script
+from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import MODEL
-from tests.inference.engines.conversation import answer, chat, finish_reasons, text
+from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 TOOL = {"type": "function", "function": {"name": "weather"}}
+# Every parameter that may be null.
+NULLABLE = [name for name in Chat.__struct_fields__ if name not in ("model", "messages", "stream")]
 
 
 def engine_at(url: str = "http://localhost", **more: str) -> Engine:
@@ -39,13 +44,27 @@ async def sent(fields: dict[str, Any]) -> dict[str, Any]:
         ({"top_p": 1}, {"top_p": None}),
         ({"top_p": 0.5}, {"top_p": 0.5}),
         ({"top_p": 0.5, "temperature": 0}, {"top_p": None, "temperature": 0}),
+        ({"top_p": 0}, {"top_p": None, "temperature": 0}),
+        ({"top_p": 0, "temperature": 0.7}, {"top_p": None, "temperature": 0}),
+        # To 32 bits these are one and zero.
+        ({"top_p": 0.99999999}, {"top_p": None}),
+        ({"top_p": 1e-50}, {"top_p": None, "temperature": 0}),
+        ({"top_p": 0.5, "temperature": 1e-50}, {"top_p": None, "temperature": 0}),
         ({"presence_penalty": 0, "frequency_penalty": 0.5}, {"presence_penalty": None, "frequency_penalty": 0.5}),
+        ({"repetition_penalty": 1.5}, {"presence_penalty": -0.5, "repetition_penalty": None}),
+        ({"repetition_penalty": 2, "presence_penalty": 0}, {"presence_penalty": 0}),
+        ({"top_k": 0, "min_p": 0}, {"top_k": None, "min_p": None}),
+        ({"logprobs": True, "top_logprobs": 5}, {"logprobs": True, "top_logprobs": 5}),
         ({"seed": -1}, {"seed": 2**64 - 1}),
         ({"tools": []}, {"tools": None}),
         ({"tools": [], "response_format": {"type": "text"}}, {"tools": None, "response_format": None}),
         ({"tools": [TOOL], "parallel_tool_calls": True}, {"parallel_tool_calls": None}),
         ({"user": "ada", "metadata": {"a": "b"}, "store": False, "n": 1}, {"user": None, "metadata": None, "n": None}),
-        ({"logit_bias": {}, "cache_salt": "s"}, {"logit_bias": None, "cache_salt": None}),
+        ({"logit_bias": {}, "cache_salt": ""}, {"logit_bias": None, "cache_salt": None}),
+        (
+            dict.fromkeys(NULLABLE),
+            dict.fromkeys(NULLABLE) | {"max_tokens": 3, "stream_options": {"include_usage": True}},
+        ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}},
             {"response_format": {"type": "json_object", "value": SCHEMA}},
@@ -73,13 +92,17 @@ async def test_what_clients_echo_is_left_out_of_messages() -> None:
         "tool_calls": None,
         "reasoning_content": None,
     }
+    spoken = {"role": "assistant", "content": "I look.", "tool_calls": [call]}
     result = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
-    body = await sent({"messages": [{"role": "developer", "content": "be brief"}, echo, result, said]})
+    body = await sent({"messages": [{"role": "developer", "content": "be brief"}, echo, result, said, spoken]})
     assert body["messages"] == [
         {"role": "system", "content": "be brief"},
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
         {"role": "assistant", "content": "yes"},
+        # In one message, TGI would drop the calls.
+        {"role": "assistant", "content": "I look."},
+        {"role": "assistant", "tool_calls": [call]},
     ]
 
 
@@ -119,7 +142,10 @@ async def test_an_upstream_name_is_sent_as_the_model() -> None:
         ),
         ({"top_k": 5}, "top_k"),
         ({"min_p": 0.1}, "min_p"),
-        ({"repetition_penalty": 1.1}, "repetition_penalty"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"presence_penalty": -1}, "presence_penalty"),
+        ({"cache_salt": "s"}, "cache_salt"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
         ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs"),
     ],
 )
@@ -156,11 +182,11 @@ def test_an_embedded_image_passes() -> None:
     ("fields", "param", "words"),
     [
         ({"messages": [{"role": "user", "content": "word " * 5000}]}, "messages", "must have less than 4096 tokens"),
-        ({"presence_penalty": -2}, "presence_penalty", "`presence_penalty` must be strictly positive"),
+        ({"stop": list("abc")}, "stop", "`stop` supports up to 2 stop sequences. Given: 3"),
     ],
 )
 async def test_a_refusal_inside_the_stream_names_the_parameter(fields: dict[str, Any], param: str, words: str) -> None:
-    with FakeTgi() as tgi, pytest.raises(EngineRefused) as raised:
+    with FakeTgi(max_stop_sequences=2) as tgi, pytest.raises(EngineRefused) as raised:
         await answer(engine_at(tgi.url), chat(**fields))
     assert raised.value.param == param
     assert words in raised.value.message
@@ -205,11 +231,38 @@ async def test_a_server_describes_itself() -> None:
         assert await engine.describe() == Description(MODEL, 2048, 16, "text-generation")
 
 
-async def test_an_answer_is_cut_before_its_stop_sequence() -> None:
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [(" fox", "The quick brown"), ([" lazy", "wn fox"], "The quick bro"), (["x"], "The quick brown fo")],
+)
+async def test_an_answer_is_cut_before_its_stop_sequence(stop: str | list[str], said: str) -> None:
     with FakeTgi() as tgi:
-        chunks = await answer(engine_at(tgi.url), chat(stop=["wn fo"]), max_tokens=10)
-    assert text(chunks) == "The quick bro"
+        chunks = await answer(engine_at(tgi.url), chat(stop=stop), max_tokens=10)
+        assert tgi.requests[0].closed_at is None
+    assert text(chunks) == said
     assert finish_reasons(chunks) == ["stop"]
+    usage = final_usage(chunks)
+    assert usage is not None
+    # TGI ended by itself, and counted the sequence.
+    assert usage.completion_tokens == 4
+
+
+@pytest.mark.parametrize(("stop", "said"), [("wn fo", "The quick bro"), (" br", "The quick"), ("T", "")])
+async def test_an_answer_ends_at_a_stop_sequence_inside_a_token_though_tgi_goes_on(stop: str, said: str) -> None:
+    with FakeTgi(script=Script(between=0.01)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(stop=["none", stop]), max_tokens=4000)
+        assert text(chunks) == said
+        assert finish_reasons(chunks) == ["stop"]
+        await eventually(lambda: tgi.requests[0].closed_at)
+        assert tgi.requests[0].tokens_sent < 400
+
+
+async def test_a_tool_that_is_not_there_cannot_be_chosen() -> None:
+    chosen = {"type": "function", "function": {"name": "news"}}
+    with FakeTgi() as tgi, pytest.raises(EngineRefused) as raised:
+        await answer(engine_at(tgi.url), chat(tools=[TOOL], tool_choice=chosen))
+    assert raised.value.param == "tool_choice"
+    assert raised.value.message == "Tool with name news not found"
 
 
 async def test_a_stop_sequence_that_never_comes_takes_nothing_away() -> None:

@@ -1,0 +1,149 @@
+"""The table in docs/engines.md is true: each cell is held against what the engines really send or refuse."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from inference.chat import Chat, parse
+from inference.engines import engine_for
+from inference.engines.base import EndpointAddress
+from inference.engines.openai import OpenAIEngine
+from inference.errors import UnsupportedParameter
+
+KINDS = ("tgi", "openai", "llamacpp")
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+BARE_TOOL = {"type": "function", "function": {"name": "weather"}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+
+
+def user(content: Any) -> list[Any]:
+    return [{"role": "user", "content": content}]
+
+
+def image(url: str) -> list[Any]:
+    return user([{"type": "image_url", "image_url": {"url": url}}])
+
+
+def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+
+
+# For each row of the table, what a caller says, and what else he has to say for it to mean anything.
+EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "`model`": ("fable/owl", {}),
+    "`messages`": ([{"role": "system", "content": "Be brief."}, *user("Who?")], {}),
+    "`messages`: role `developer`": ([{"role": "developer", "content": "Be brief."}, *user("Who?")], {}),
+    "`messages`: text beside `tool_calls`": ([{"role": "assistant", "content": "I look.", "tool_calls": [CALL]}], {}),
+    "`messages`: `refusal`, `annotations` sent back": (
+        [{"role": "assistant", "content": "Yes.", "refusal": None, "annotations": []}, *user("Who?")],
+        {},
+    ),
+    "`messages`: `reasoning` sent back": ([{"role": "assistant", "content": "Yes.", "reasoning": "Hm."}], {}),
+    "`messages`: markdown for an image in a text": (user("![](http://10.0.0.1/)"), {}),
+    "`messages`: images as `data:`": (image("data:image/png;base64,iVBORw0KGgo="), {}),
+    "`messages`: images by address": (image("https://pictures.example/fox.png"), {}),
+    "`max_tokens`": (7, {}),
+    "`max_completion_tokens`": (7, {}),
+    "`temperature`": (0.7, {}),
+    "`top_p`": (0.5, {}),
+    "`top_p`: 1": (1, {}),
+    "`top_p`: 0": (0, {}),
+    "`top_p`: with `temperature` 0": (0.5, {"temperature": 0}),
+    "`frequency_penalty`": (0.5, {}),
+    "`presence_penalty`": (0.5, {}),
+    "`presence_penalty`: 0": (0, {}),
+    "`stop`": (["END"], {}),
+    "`stop`: one string": ("END", {}),
+    "`stop`: more than four": (list("abcde"), {}),
+    "`seed`": (7, {}),
+    "`seed`: negative": (-7, {}),
+    "`n`: 1": (1, {}),
+    "`n`: more": (2, {}),
+    "`logprobs`": (True, {}),
+    "`top_logprobs`": (5, {"logprobs": True}),
+    "`top_logprobs`: more than five": (6, {"logprobs": True}),
+    "`logit_bias`": ({"7": 1}, {}),
+    "`response_format`: `text`": ({"type": "text"}, {}),
+    "`response_format`: `json_object`": ({"type": "json_object"}, {}),
+    "`response_format`: `json_schema`": (schema_format(SCHEMA), {}),
+    "`response_format`: a schema without `properties`": (schema_format({"type": "object"}), {}),
+    "`response_format`: with `tools`": (schema_format(SCHEMA), {"tools": [TOOL]}),
+    "`tools`": ([TOOL], {}),
+    "`tools`: a function without `parameters`": ([BARE_TOOL], {}),
+    "`tools`: an empty list": ([], {}),
+    "`tool_choice`": ("required", {"tools": [TOOL]}),
+    "`parallel_tool_calls`": (False, {"tools": [TOOL]}),
+    "`reasoning_effort`": ("low", {}),
+    "`stream`": (False, {}),
+    "`stream_options`": ({"include_usage": False}, {"stream": True}),
+    "`top_k`": (5, {}),
+    "`min_p`": (0.1, {}),
+    "`repetition_penalty`": (1.1, {}),
+    "`chat_template_kwargs`": ({"enable_thinking": False}, {}),
+    "`cache_salt`": ("salt", {}),
+    "`user`": ("ada", {}),
+    "`metadata`": ({"a": "b"}, {}),
+    "`store`": (True, {}),
+    "`service_tier`": ("auto", {}),
+    "`safety_identifier`": ("ada", {}),
+    "`prompt_cache_key`": ("ada", {}),
+}
+
+
+def named(row: str) -> str:
+    """Return the parameter that a row is about."""
+    found = re.match(r"`(\w+)`", row)
+    assert found, row
+    return found[1]
+
+
+def table() -> dict[str, dict[str, str]]:
+    """Return the rows of the document's table of parameters: for each kind of engine, what becomes of it."""
+    text = (django_settings.BASE_DIR / "docs" / "engines.md").read_text()
+    section = text.partition("## What becomes of each parameter")[2].partition("\n## ")[0]
+    heading, _, *rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    assert [cell.strip(" `") for cell in heading] == ["parameter", *KINDS]
+    return {row[0].strip(): dict(zip(KINDS, (cell.strip() for cell in row[1:]), strict=True)) for row in rows}
+
+
+def sent(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what an engine would be sent. Raises UnsupportedParameter."""
+    engine = engine_for(EndpointAddress(kind, "http://localhost", "", "upstream"))
+    assert isinstance(engine, OpenAIEngine)
+    chat = parse(json.dumps({"model": "org/model", "messages": user("hello")} | fields).encode())
+    engine.check(chat)
+    body: dict[str, Any] = json.loads(engine.encode(chat, None))
+    return body
+
+
+def becomes(kind: str, row: str) -> str:
+    """Return what becomes of a row's example."""
+    value, rest = EXAMPLES[row]
+    field = named(row)
+    without = sent(kind, rest)
+    try:
+        body = sent(kind, rest | {field: value})
+    except UnsupportedParameter as refused:
+        refused_field = re.split(r"[.\[]", refused.param or "")[0]
+        # Where two exclude each other, either is named.
+        return "refused" if refused_field in {field, *rest} else f"refused for {refused_field}"
+    changed = {name for name in body | without if body.get(name) != without.get(name)}
+    if body.get(field) == value and changed <= {field}:
+        return "passed"
+    return "translated" if changed or field in body else "left out"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("row", EXAMPLES)
+def test_the_document_says_what_becomes_of_a_parameter(row: str, kind: str) -> None:
+    assert re.split(r"[:;]", table()[row][kind])[0] == becomes(kind, row)
+
+
+def test_the_document_has_a_row_for_every_parameter_and_no_other() -> None:
+    assert list(table()) == list(EXAMPLES)
+    assert {named(row) for row in EXAMPLES} == set(Chat.__struct_fields__)
