@@ -4,8 +4,9 @@ import asyncio
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
+from console import mailer
 from credits import ledger
-from inference import live
+from inference import live, probing
 from inference.engines import http
 from playground import keeper
 
@@ -14,10 +15,14 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
     """Begin at once. At the end, every run stops and charges what it delivered before the process may go."""
     await receive()
     live.watch()
+    mailer.start()
+    probing_replicas = asyncio.create_task(probing.watch())
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    probing_replicas.cancel()
     await live.shut_down()
     await keeper.drain()
     await http.close()
+    await asyncio.to_thread(mailer.stop)
     await asyncio.to_thread(ledger.close)
     await send({"type": "lifespan.shutdown.complete"})

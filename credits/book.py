@@ -19,11 +19,12 @@ class Write(NamedTuple):
     """A row of the caller's own, written in the very transaction that ends a hold, or not at all.
 
     ``sql`` has a ``%s`` for each value; the same statement is given with every row of its kind. Aware datetimes and
-    UUIDs are adapted to the database.
+    UUIDs are adapted to the database. ``then`` is another one, written or not written with it.
     """
 
     sql: str
     row: tuple[object, ...]
+    then: "Write | None" = None
 
 
 class Spender(NamedTuple):
@@ -245,9 +246,10 @@ class Book:
         return entry
 
     def write(self, write: Write | None) -> None:
-        """Have the caller's row written together with the group."""
-        if write:
+        """Have the caller's rows written together with the group."""
+        while write:
             self.writes.setdefault(write.sql, []).append(write.row)
+            write = write.then
 
     def _hold(self, hold: HoldRow, change_nano: int) -> None:
         self.accounts[hold.account_id].held_nano += change_nano

@@ -72,7 +72,11 @@ class ModelPanel(Panel):
     inlines = [PriceRows, EndpointRows]
     fieldsets = [
         (None, {"fields": ["id", "name", "description", "lifecycle", "replacement"]}),
-        ("What it can do", {"fields": ["context_tokens", "modalities", "features", "template_tokens"]}),
+        ("What it can do", {"fields": ["context_tokens", "modalities", "features"]}),
+        (
+            "What a prompt can be at most",
+            {"fields": ["template_tokens", "template_system_tokens", "template_tools_tokens", "image_tokens"]},
+        ),
         (
             "Card",
             {"fields": ["parameters_total", "parameters_active", "license", "hub_url", "released_on"]},

@@ -1,6 +1,6 @@
 """Forms of the admin panel for the catalogue."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -8,13 +8,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from inference.models import Endpoint, Model, Price
+from inference.models import LAST_START, Endpoint, Model, Price
 from inference.registration import checked_base_url, microcredits_per_mtok
 
 MODALITIES = ["text", "image", "audio", "video", "embedding"]
 FEATURES = ["tools", "json_mode", "structured_output", "reasoning"]
-# How far in the past a start may lie: as long as it takes to fill in the form.
-PRICE_BACKDATING = timedelta(minutes=30)
+# A new version starts when every process has heard of it, which takes a second: no run is charged by another version
+# than the list of prices says.
+PRICE_LEAD = timedelta(seconds=2)
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -43,9 +44,9 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
 
     starts_at = forms.DateTimeField(
         label="Starts at (UTC)",
-        initial=timezone.now,
+        required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="From then on. A price that has started is never changed.",
+        help_text="Empty: at once. A price that has started is never changed.",
     )
     input_dollars = forms.CharField(label="Input", max_length=20, help_text="Dollars per million tokens, such as 0.22.")
     output_dollars = forms.CharField(label="Output", max_length=20)
@@ -57,11 +58,14 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
         model = Price
         fields = ["model", "starts_at"]
 
-    def clean_starts_at(self) -> Any:
-        """Refuse a version that would have applied before anyone knew it."""
-        starts_at = self.cleaned_data["starts_at"]
-        if starts_at < timezone.now() - PRICE_BACKDATING:
-            raise ValidationError("A price starts now or later.")
+    def clean_starts_at(self) -> datetime:
+        """Refuse a version that would have applied before anyone knew it: runs were charged by the one before."""
+        soonest = timezone.now() + PRICE_LEAD
+        starts_at: datetime = self.cleaned_data["starts_at"] or soonest
+        if starts_at < soonest:
+            raise ValidationError("A price starts in the future: what has run was charged by the price before it.")
+        if starts_at >= LAST_START:
+            raise ValidationError("No price is planned so far ahead.")
         return starts_at
 
     def clean_input_dollars(self) -> int:

@@ -9,6 +9,8 @@ from inference.chunks import Chunk
 
 # What a chunk costs in memory besides its text: the struct, its list slot and its share of the allocator.
 _CHUNK_OVERHEAD_BYTES = 160
+# What a reader gets at once: who reads a long answer from its beginning shall not have all of it in one write.
+BATCH_CHUNKS = 512
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -34,7 +36,7 @@ class Answer:
         """Take what one read from the engine brought, and wake the readers."""
         self.chunks += chunks
         for chunk in chunks:
-            self.size_bytes += _CHUNK_OVERHEAD_BYTES + _text_bytes(chunk)
+            self.size_bytes += _size(chunk)
         for reader in self.readers:
             reader.wake()
 
@@ -99,9 +101,11 @@ class Reader:
         answer = self._answer
         while True:
             if self._position < len(answer.chunks):
-                first, self._position = self._position + 1, len(answer.chunks)
-                self._taken_bytes = answer.size_bytes
-                yield Batch(first, answer.chunks[first - 1 :])
+                batch = Batch(self._position + 1, answer.chunks[self._position : self._position + BATCH_CHUNKS])
+                self._position += len(batch.chunks)
+                is_all = self._position == len(answer.chunks)
+                self._taken_bytes = answer.size_bytes if is_all else self._taken_bytes + sum(map(_size, batch.chunks))
+                yield batch
                 answer.deliver(self._position)
             elif answer.is_finished:
                 break
@@ -115,8 +119,8 @@ class Reader:
         await self._awake.wait()
 
 
-def _text_bytes(chunk: Chunk) -> int:
-    size = len(chunk.content or "") + len(chunk.reasoning or "")
+def _size(chunk: Chunk) -> int:
+    size = _CHUNK_OVERHEAD_BYTES + len(chunk.content or "") + len(chunk.reasoning or "")
     if chunk.tool_calls:
         size += sum(len((call.function and call.function.arguments) or "") for call in chunk.tool_calls)
     if chunk.logprobs is not None:

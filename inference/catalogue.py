@@ -5,6 +5,7 @@ A change made anywhere is seen within one second (``accounts.changes``).
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 import msgspec
 from channels.db import database_sync_to_async
@@ -13,6 +14,7 @@ from accounts import changes
 from inference.errors import ModelNotFound
 from inference.models import Endpoint, Model, Price
 from inference.pricing import Rates
+from inference.prompt import Overhead
 
 TOPIC = "catalogue"
 
@@ -36,7 +38,7 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
 
     id: str
     context_tokens: int
-    template_tokens: int
+    overhead: Overhead
     endpoints: tuple[EndpointSnapshot, ...]
     prices: tuple[Rates, ...]
 
@@ -58,15 +60,20 @@ class _Memory:
 
 async def find(model_id: str) -> ModelSnapshot:
     """Return a callable model. Raises ModelNotFound for an unknown or retired one."""
+    model = (await every()).get(model_id)
+    if model is None:
+        raise ModelNotFound.named(model_id)
+    return model
+
+
+async def every() -> Mapping[str, ModelSnapshot]:
+    """Return all that are not retired, by id."""
     stamp = changes.stamp(TOPIC)
     models = _Memory.models
     if stamp is None or stamp != _Memory.stamp:
         models = await database_sync_to_async(_load)()
         _Memory.stamp, _Memory.models = stamp, models
-    model = models.get(model_id)
-    if model is None:
-        raise ModelNotFound.named(model_id)
-    return model
+    return models
 
 
 def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:
@@ -86,10 +93,19 @@ def _load() -> dict[str, ModelSnapshot]:
     endpoints, prices = _endpoints(), _prices()
     return {
         model.id: ModelSnapshot(
-            model.id, model.context_tokens, model.template_tokens, tuple(endpoints[model.id]), tuple(prices[model.id])
+            model.id, model.context_tokens, _overhead(model), tuple(endpoints[model.id]), tuple(prices[model.id])
         )
         for model in Model.objects.exclude(lifecycle=Model.Lifecycle.RETIRED)
     }
+
+
+def _overhead(model: Model) -> Overhead:
+    return Overhead(
+        plain=model.template_tokens,
+        system=model.template_system_tokens,
+        tools=model.template_tools_tokens,
+        image=model.image_tokens if "image" in model.modalities else None,
+    )
 
 
 def _endpoints() -> dict[str, list[EndpointSnapshot]]:

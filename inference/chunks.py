@@ -34,7 +34,8 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     """One piece of an answer. Engines yield them in lists: all that one read from the socket brought.
 
     ``finish_reason`` is OpenAI's (stop, length, tool_calls, content_filter). ``usage`` may ride on any chunk and counts
-    everything up to and including that chunk; a chunk may consist of usage alone.
+    everything up to and including that chunk; a chunk may consist of usage alone. A chunk of nothing stands for a token
+    without text.
     """
 
     content: str | None = None

@@ -5,27 +5,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from accounts import keys
 from accounts.caller import Caller
-from accounts.errors import AuthenticationFailed, IdentityError
-from credits import ledger
-from credits.errors import LedgerError, OperationRefused
-from inference import admission, catalogue, counting, funding, live
+from accounts.errors import IdentityError
+from credits.errors import InsufficientCredits, LedgerError
+from inference import access, admission, catalogue, funding, live, settlement
 from inference.answer import Answer, Reader
 from inference.catalogue import ModelSnapshot
 from inference.chat import Chat
 from inference.chunks import Chunk
-from inference.engines import engine_for
+from inference.claims import Claim
 from inference.engines.base import Engine
 from inference.errors import (
     EngineFailed,
@@ -35,25 +30,49 @@ from inference.errors import (
     InferenceError,
     ReaderLagged,
 )
+from inference.funds import Funds
+from inference.line import PlaceInLine
+from inference.metrics import Meter
 from inference.models import Run
 from inference.pricing import Rates
 from inference.receipt import Receipt
+from inference.routing import Route
+from inference.settlement import Bill
 
 logger = logging.getLogger(__name__)
+
+ABANDONED = "Nobody read the answer, so it was ended. Ask again with another Idempotency-Key"
 
 
 class ReaderTooSlow(Exception):
     """A reader took nothing for READER_SECONDS; raised inside ``subscribe`` by whoever writes to the socket."""
 
 
-def start(caller: Caller, chat: Chat, *, run_id: str | None = None, resumable: bool = False) -> "Completion":
+def start(
+    caller: Caller,
+    chat: Chat,
+    *,
+    run_id: str | None = None,
+    resumable: bool = False,
+    claim: Claim | None = None,
+    fit_to_balance: bool = False,
+) -> "Completion":
     """Begin a run. Refusals and failures are raised by ``begun`` and by reading, never here.
 
     ``run_id`` is 32 hexadecimal digits, a new one if left out.
     A resumable run outlives its last reader by RECONNECT_GRACE_SECONDS, and counts as delivered what it keeps for
-    replay; any other run ends with its last reader.
+    replay; any other run ends with its last reader. A run with a claim is resumable, and leaves its answer to those
+    who ask later; a whole answer is delivered to them only once it is whole. A run that is fitted to the balance is
+    allowed the longest answer that the balance covers.
     """
-    completion = Completion(caller, chat, run_id or uuid4().hex, resumable=resumable)
+    completion = Completion(
+        caller,
+        chat,
+        run_id or uuid4().hex,
+        resumable=resumable or claim is not None,
+        claim=claim,
+        fit_to_balance=fit_to_balance,
+    )
     live.add(completion)
     return completion
 
@@ -61,18 +80,25 @@ def start(caller: Caller, chat: Chat, *, run_id: str | None = None, resumable: b
 class Completion:
     """One run of a model for one caller, from the first check to the settled charge."""
 
-    def __init__(self, caller: Caller, chat: Chat, run_id: str, *, resumable: bool) -> None:
+    def __init__(
+        self, caller: Caller, chat: Chat, run_id: str, *, resumable: bool, claim: Claim | None, fit_to_balance: bool
+    ) -> None:
         self.id = run_id
         self.loop = asyncio.get_running_loop()
         self.caller = caller
         self.chat = chat
         self.answer = Answer()
         self.receipt = Receipt(self.id, caller, chat.model, streamed=bool(chat.stream))
-        # Places to go in the queue; None when not in it. ``on_position`` hears of every change.
-        self.position: int | None = None
-        self.on_position: Callable[[int], None] | None = None
+        self.meter = Meter()
+        self.fit_to_balance = fit_to_balance
+        # Its place in line and who answers it; None until the model is known.
+        self.route: Route | None = None
         self.resumable = resumable
-        self._engine: Engine
+        self.claim = claim
+        # A whole answer with a claim counts as delivered once it is whole: one that breaks off can be asked for again.
+        self._delivers_pieces = resumable and (claim is None or bool(chat.stream))
+        # The server that answers; until one has a place, the first of them.
+        self.engine: Engine
         self._stop_ending: Run.Ending | None = None
         self._stop_failure: Exception | None = None
         self._stoppable = True
@@ -93,6 +119,21 @@ class Completion:
         """Return the complete receipt once the charge is settled."""
         await self._ended.wait()
         return self.receipt
+
+    @property
+    def created(self) -> int:
+        """When the run was asked for, in Unix seconds."""
+        return int(self.receipt.started_at.timestamp())
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it failed and left nothing that could be replayed."""
+        return self.answer.error is not None and not (self.receipt.first_token_at and self.answer.delivered)
+
+    @property
+    def place_in_line(self) -> PlaceInLine | None:
+        """Where it waits for a replica; None when it does not."""
+        return self.route.ticket.place if self.route else None
 
     @property
     def is_ended(self) -> bool:
@@ -136,44 +177,38 @@ class Completion:
 
     def check_access(self) -> None:
         """End the run if its caller may not call any more; called after every change of identities."""
-        self._checking = self.loop.create_task(self._check_access())
-
-    async def _check_access(self) -> None:
-        try:
-            caller = await keys.acheck(self.caller)
-        except IdentityError:
-            self.stop(Run.Ending.REVOKED, AuthenticationFailed())
-        except DatabaseError:
-            # The next change decides, or the run's own end.
-            logger.exception("the access of run %s could not be checked", self.id)
-        else:
-            if not caller.team_enabled:
-                self.stop(Run.Ending.REVOKED, InferenceDisabled())
+        self._checking = self.loop.create_task(access.check(self))
 
     def _start_grace(self) -> None:
-        self._grace = self.loop.call_later(settings.RECONNECT_GRACE_SECONDS, self.stop, Run.Ending.DISCONNECTED)
+        # Who comes back too late, and asks for what was kept, hears why it is not the whole answer.
+        failure = ReaderLagged(ABANDONED) if self.claim else None
+        self._grace = self.loop.call_later(
+            settings.RECONNECT_GRACE_SECONDS, self.stop, Run.Ending.DISCONNECTED, failure
+        )
 
     async def _run(self) -> None:
         """Live through the run: check, fund, generate; then let the readers finish, and settle."""
         failure: Exception | None = None
-        settle: Callable[[], Awaitable[None]] = _nothing_to_settle
+        bill: Bill | None = None
         try:
             with admission.project_place(self.caller.project_id):
                 model, rates = await self._prepare()
-                self._engine = engine_for(model.endpoints[0])
-                self._engine.check(self.chat)
-                funds = await funding.take(
-                    self.id, self.caller, self.chat, model=model, rates=rates, engine=self._engine
-                )
-                settle = partial(self._settle, funds.hold, rates)
+                self.route = route = Route(self, model)
+                self.engine = route.nearest()
+                self.engine.check(self.chat)
+                funds = await funding.take(self, model, rates)
+                bill = Bill(funds, model, rates)
+                self.receipt.clamped_to = funds.clamped_to
                 async with asyncio.timeout(settings.RUN_SECONDS):
-                    await self._generate(model, funds.completion_tokens)
+                    await self._generate(route, funds)
         except asyncio.CancelledError:
             # Nobody stopped it: the loop is being closed under it.
             self.receipt.ending = self._stop_ending or Run.Ending.SHUTDOWN
             failure = self._stop_failure if self._stop_ending else EngineUnavailable()
         except TimeoutError:
             self.receipt.ending, failure = Run.Ending.TIMEOUT, EngineTimeout()
+        except InsufficientCredits as refusal:
+            failure = self._run_out(refusal)
         except (InferenceError, LedgerError, IdentityError) as error:
             failure = error
         except Exception:
@@ -182,44 +217,33 @@ class Completion:
         self._stoppable = False
         self._finish(failure)
         try:
-            await settle()
+            await settlement.close(self, bill)
         finally:
             self._ended.set()
             live.discard(self)
+            self.meter.ended(self.receipt, failure)
 
     async def _prepare(self) -> tuple[ModelSnapshot, Rates]:
         """Find the model and its price. Raises for a team that is switched off, and a model that is not for sale."""
         if not self.caller.team_enabled:
             raise InferenceDisabled
         model = await catalogue.find(self.chat.model)
+        self.meter.found(model.id)
         rates = model.rates()
         if not model.endpoints:
             raise EngineUnavailable
         return model, rates
 
-    async def _generate(self, model: ModelSnapshot, completion_tokens: int) -> None:
-        """Wait for a place at an endpoint, and take what its engine gives."""
-        queue = admission.queue_for(model)
-        endpoint = await queue.enter(model, self._queued)
-        self.position = None
-        self.receipt.endpoint_id = endpoint.id
-        try:
-            engine = engine_for(endpoint)
-            if engine is not self._engine:
-                # Another server of the same model may speak another dialect, and refuse what the first one can do.
-                engine.check(self.chat)
-                self._engine = engine
-            limit = completion_tokens if self.chat.completion_limit else None
-            async with aclosing(engine.stream(self.chat, limit)) as stream:
-                async for chunks in stream:
-                    self._take(chunks, completion_tokens)
-        finally:
-            queue.leave(endpoint)
-
-    def _queued(self, position: int) -> None:
-        self.position = position
-        if self.on_position:
-            self.on_position(position)
+    async def _generate(self, route: Route, funds: Funds) -> None:
+        """Take what a replica gives and the funds pay for."""
+        async with route.answer(funds.engine_limit) as (beginning, rest):
+            chunks: list[Chunk] | None = beginning
+            while chunks is not None:
+                if funds.covers(chunks):
+                    self._take(chunks, funds.completion_tokens)
+                else:
+                    await funds.pay(chunks, self._take)
+                chunks = await anext(rest, None)
 
     def _take(self, chunks: list[Chunk], completion_tokens: int) -> None:
         """Keep what one read from the engine brought, and pass it on. Every limit on the answer stands here."""
@@ -235,7 +259,8 @@ class Completion:
         if self.receipt.first_token_at is None and self.receipt.generated_tokens:
             self.receipt.first_token_at = timezone.now()
         self.answer.append(taken)
-        if self.resumable:
+        self.meter.took()
+        if self._delivers_pieces:
             self.answer.deliver(len(self.answer.chunks))
         if self.receipt.generated_tokens or self.receipt.ending is not Run.Ending.ENGINE_ERROR:
             self._begun.set()
@@ -244,48 +269,21 @@ class Completion:
         if not self.resumable and any(reader.lag_bytes > settings.READER_BYTES for reader in self.answer.readers):
             self.stop(Run.Ending.SLOW_READER, ReaderLagged())
 
+    def _run_out(self, refusal: InsufficientCredits) -> InsufficientCredits | None:
+        """End an answer of which no more can be paid; one that is sent whole is sent as far as it came."""
+        self.receipt.ending = Run.Ending.OUT_OF_CREDITS
+        if self.chat.stream or self.receipt.first_token_at is None:
+            return refusal
+        self.answer.append([Chunk(finish_reason=Run.Ending.LENGTH.value)])
+        return None
+
     def _finish(self, failure: Exception | None) -> None:
         """Close the answer: readers get what is left of it, then the failure if there was one."""
         self.receipt.ended_at = timezone.now()
         self.receipt.error = type(failure).__name__ if failure else ""
         if failure and self.receipt.ending in Run.ENGINE_ENDINGS:
             self.receipt.ending = Run.Ending.ENGINE_ERROR
+        if self.claim and not failure:
+            self.answer.deliver(len(self.answer.chunks))
         self.answer.finish(failure)
         self._begun.set()
-
-    async def _settle(self, hold: ledger.Held, rates: Rates) -> None:
-        """Charge what was delivered, and write the run's row in the same transaction."""
-        receipt, engine = self.receipt, self._engine
-        try:
-            await self.answer.drained()
-            counted = await counting.count(self.answer, self.answer.delivered, self.chat, engine)
-        except asyncio.CancelledError:
-            # The process ends: nobody is waited for, and nobody asked.
-            counted = await counting.count(self.answer, self.answer.delivered, self.chat, None)
-        receipt.usage, receipt.counting = counted
-        receipt.generated_tokens = max(receipt.generated_tokens, receipt.usage.completion_tokens)
-        receipt.price_id, receipt.held_nano, receipt.cost_nano = (
-            rates.price_id,
-            hold.amount_nano,
-            rates.cost_nano(receipt.usage),
-        )
-        try:
-            await self._charge(hold)
-        except LedgerError:
-            # The hold expires by itself; the loss is ours, and the log says which run it was.
-            logger.exception("run %s could not be settled", self.id)
-
-    async def _charge(self, hold: ledger.Held) -> None:
-        """Settle; a row that the database will not have does not take the charge with it."""
-        receipt = self.receipt
-        # The endpoint may have been removed while it answered.
-        for row in (receipt.write(), replace(receipt, endpoint_id=None).write(), None):
-            try:
-                await ledger.settle(hold.id, receipt.cost_nano, price=str(receipt.price_id), write=row)
-                return
-            except OperationRefused:
-                logger.exception("the row of run %s was refused", self.id)
-
-
-async def _nothing_to_settle() -> None:
-    """Stand in for the settlement of a run that never held anything."""

@@ -24,9 +24,10 @@
 class InferenceError(Exception):
     """A call that could not be answered; the message is for the caller and holds no internals."""
 
-    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+    def __init__(self, message: str = "", *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
         self.param = param
+        self.retry_after_seconds = retry_after_seconds
 
     @property
     def message(self) -> str:

@@ -1,56 +1,75 @@
 """The hold behind a run: large enough for all that may be delivered, and no reason to refuse what can be paid."""
 
-import msgspec
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 
-from accounts.caller import Caller
 from credits import ledger
 from credits.errors import InsufficientCredits
-from inference import counting
+from inference import prompt
 from inference.catalogue import ModelSnapshot
-from inference.chat import Chat
-from inference.engines.base import Engine
 from inference.errors import EngineError
+from inference.funds import Funds, GrowingFunds, Quote
 from inference.pricing import Rates
 
-
-class Funds(msgspec.Struct, frozen=True):
-    """A hold, and how many generated tokens it covers."""
-
-    hold: ledger.Held
-    completion_tokens: int
+if TYPE_CHECKING:
+    from inference.completion import Completion
 
 
-async def take(run: str, caller: Caller, chat: Chat, *, model: ModelSnapshot, rates: Rates, engine: Engine) -> Funds:
-    """Hold the most that the run can cost. Raises InsufficientCredits.
+async def take(run: "Completion", model: ModelSnapshot, rates: Rates) -> Funds:
+    """Hold what the run can cost before the next extension. Raises InsufficientCredits.
+
+    There are three ways. A limit of at most HOLD_WHOLE_TOKENS is held whole. Without one, the hold covers a first slice
+    and grows while tokens flow. But an engine that may call tools can generate for long without a word: its hold covers
+    all of the answer, which is made as short as the balance wants it; so does the hold of who asked for that.
 
     The prompt is first bounded by its size in bytes, which costs nothing; when that does not fit, the engine counts it
     exactly. A request that the balance covers, but for other requests' open holds, waits for these to end.
     """
-    completion_tokens = min(chat.completion_limit or model.context_tokens, model.context_tokens)
-    bound = min(len(counting.prompt_bytes(chat)) + model.template_tokens, model.context_tokens)
+    chat = run.chat
+    limit = min(chat.completion_limit, model.context_tokens) if chat.completion_limit else None
+    completion_tokens = limit or model.context_tokens
+    is_short = limit is not None and limit <= settings.HOLD_WHOLE_TOKENS
+    fits = run.fit_to_balance or (bool(chat.tools) and not is_short)
+    grows = not (is_short or fits)
+    wanted = min(settings.SLICE_TOKENS, completion_tokens) if grows else completion_tokens
+    least = min(settings.MINIMUM_ANSWER_TOKENS, wanted) if grows or fits else wanted
+
+    quote = Quote(rates, prompt.bound(chat, model.overhead))
     try:
-        return Funds(await _hold(run, caller, rates.bound_nano(bound, completion_tokens)), completion_tokens)
+        hold = await _hold(run, quote.nano(wanted), quote.nano(wanted))
     except InsufficientCredits:
-        exact = await _exact_prompt(chat, engine)
-    amount = rates.bound_nano(bound if exact is None else exact, completion_tokens)
-    return Funds(await _hold(run, caller, amount, settings.HOLD_WAIT_SECONDS), completion_tokens)
+        quote = await _counted(quote, run)
+        if quote.is_exact and limit is None:
+            # An answer has what the prompt leaves of the context; a limit beyond that, the engine refuses.
+            wanted = min(wanted, max(1, model.context_tokens - quote.prompt_tokens))
+            least = min(least, wanted)
+        hold = await _hold(run, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)
+
+    if grows:
+        return GrowingFunds(hold, completion_tokens, limit, quote=quote, chat=chat, engine=run.engine)
+    if hold.amount_nano >= quote.nano(wanted):
+        return Funds(hold, wanted, limit)
+    clamped_to = max(least, rates.completion_tokens_for(hold.amount_nano, quote.prompt_tokens))
+    return Funds(hold, clamped_to, clamped_to, clamped_to)
 
 
-async def _hold(run: str, caller: Caller, amount_nano: int, wait_seconds: float = 0) -> ledger.Held:
-    return await ledger.hold(
-        caller.team_id,
-        amount_nano,
-        run=run,
-        project=str(caller.project_id),
-        key=caller.key_id,
+async def _hold(run: "Completion", least_nano: int, most_nano: int, wait_seconds: float = 0) -> ledger.Held:
+    return await ledger.take_up_to(
+        run.caller.team_id,
+        least_nano,
+        most_nano,
+        run=run.id,
+        project=str(run.caller.project_id),
+        key=run.caller.key_id,
         seconds=settings.RUN_SECONDS + settings.HOLD_GRACE_SECONDS,
         wait_seconds=wait_seconds,
     )
 
 
-async def _exact_prompt(chat: Chat, engine: Engine) -> int | None:
+async def _counted(quote: Quote, run: "Completion") -> Quote:
+    """Return the quote with the prompt as the engine counts it; as it was if the engine cannot."""
     try:
-        return await engine.count_prompt(chat)
+        return quote.exactly(await run.engine.count_prompt(run.chat))
     except EngineError:
-        return None
+        return quote

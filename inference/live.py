@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from accounts import changes
 from accounts.models import TOPIC
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
 KEEP_ENDED_SECONDS = 60
 
 _runs: dict[str, "Completion"] = {}
+_claiming: dict[UUID, "Completion"] = {}
 
 
 def add(completion: "Completion") -> None:
     """Remember a run from its start."""
     _runs[completion.id] = completion
+    if completion.claim:
+        _claiming[completion.claim.id] = completion
 
 
 def discard(completion: "Completion") -> None:
-    """Forget an ended run; one that may be resumed stays findable for KEEP_ENDED_SECONDS."""
-    if completion.resumable:
+    """Forget an ended run; one that may be resumed, and is kept nowhere else, stays findable for KEEP_ENDED_SECONDS."""
+    if completion.claim:
+        _runs.pop(completion.id, None)
+        if _claiming.get(completion.claim.id) is completion:
+            del _claiming[completion.claim.id]
+    elif completion.resumable:
         completion.loop.call_later(KEEP_ENDED_SECONDS, _runs.pop, completion.id, None)
     else:
         _runs.pop(completion.id, None)
@@ -33,6 +41,11 @@ def discard(completion: "Completion") -> None:
 def find(run_id: str) -> "Completion | None":
     """Return a run of this process; whoever asks checks whose it is."""
     return _runs.get(run_id)
+
+
+def claiming(claim_id: UUID) -> "Completion | None":
+    """Return the run of this process that answers for an Idempotency-Key, until its answer is kept."""
+    return _claiming.get(claim_id)
 
 
 def watch() -> None:

@@ -1,5 +1,6 @@
 """Which models can be called, at what price and where; and what became of each call."""
 
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.core.validators import MinValueValidator, RegexValidator
@@ -8,9 +9,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Project, User
+from credits.fields import AmountField, whole
 
 # One thousand dollars per million tokens. A price above it is taken for a mistake in the unit.
 MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
+# Outside of these a price's start is a slip of the keyboard.
+FIRST_START = datetime(2000, 1, 1, tzinfo=UTC)
+LAST_START = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class ModelQuerySet(models.QuerySet["Model"]):
@@ -48,9 +53,18 @@ class Model(models.Model):
     released_on = models.DateField(null=True, blank=True)
     lifecycle = models.CharField(max_length=12, choices=Lifecycle.choices, default=Lifecycle.AVAILABLE)
     replacement = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    # Measured when the model is added; the defaults are for engines that cannot be asked.
     template_tokens = models.PositiveIntegerField(
-        default=256,
-        help_text="Tokens that the chat template adds to an empty prompt; measured when the model is added.",
+        default=256, help_text="The most that the chat template adds to a prompt of one message."
+    )
+    template_system_tokens = models.PositiveIntegerField(
+        default=256, help_text="The same for a prompt that has a system message."
+    )
+    template_tools_tokens = models.PositiveIntegerField(
+        default=1_024, help_text="The same for a prompt that has tools."
+    )
+    image_tokens = models.PositiveIntegerField(
+        default=16_384, help_text="The most tokens that the model makes of one image."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -80,17 +94,20 @@ class Price(models.Model):
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="prices")
     starts_at = models.DateTimeField(default=timezone.now)
-    input_microcredits_per_mtok = models.BigIntegerField()
-    output_microcredits_per_mtok = models.BigIntegerField()
-    cached_input_microcredits_per_mtok = models.BigIntegerField()
+    input_microcredits_per_mtok = AmountField()
+    output_microcredits_per_mtok = AmountField()
+    cached_input_microcredits_per_mtok = AmountField()
 
     class Meta:
         get_latest_by = "starts_at"
         constraints = [
             models.UniqueConstraint(fields=["model", "starts_at"], name="one_price_per_model_and_start"),
+            models.CheckConstraint(
+                condition=Q(starts_at__gte=FIRST_START, starts_at__lt=LAST_START), name="price_start_is_sane"
+            ),
             *(
                 models.CheckConstraint(
-                    condition=Q(**{f"{field}__gte": 0, f"{field}__lte": MAX_PRICE_MICROCREDITS_PER_MTOK}),
+                    condition=whole(field, 0, MAX_PRICE_MICROCREDITS_PER_MTOK),
                     name=f"price_{field.split('_microcredits')[0]}_is_sane",
                 )
                 for field in (
@@ -154,6 +171,7 @@ class Run(models.Model):
         ENGINE_ERROR = "engine_error"
         REVOKED = "revoked", "the caller lost access"
         SHUTDOWN = "shutdown"
+        OUT_OF_CREDITS = "out_of_credits", "the credits ran out"
 
     class Counting(models.TextChoices):
         """Where the token counts come from."""
@@ -182,13 +200,16 @@ class Run(models.Model):
     generated_tokens = models.PositiveIntegerField(default=0)
     delivered_tokens = models.PositiveIntegerField(default=0)
     counting = models.CharField(max_length=10, choices=Counting.choices, default=Counting.ENGINE)
-    held_nano = models.BigIntegerField(default=0)
-    cost_nano = models.BigIntegerField(default=0)
+    held_nano = AmountField(default=0)
+    cost_nano = AmountField(default=0)
     streamed = models.BooleanField(default=False)
 
     ENGINE_ENDINGS: ClassVar = (Ending.STOP, Ending.LENGTH, Ending.TOOL_CALLS, Ending.CONTENT_FILTER)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(condition=whole("held_nano", 0) & whole("cost_nano", 0), name="run_amounts_are_sane")
+        ]
         indexes = [
             models.Index(fields=["project", "-started_at"], name="runs_by_project_and_start"),
             # For the operator's pages: today's numbers, and the latest runs of everybody.
@@ -197,3 +218,17 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.ending})"
+
+
+class IdempotencyKey(models.Model):
+    """One Idempotency-Key in use: which run answers it and, once that has ended, its answer."""
+
+    id = models.UUIDField(primary_key=True, help_text="From the hash of who calls and the key he sent.")
+    request = models.CharField(max_length=64, help_text="Hash of what was asked for.")
+    run = models.CharField(max_length=32)
+    answer = models.BinaryField(null=True)
+    # From then on it is as if it had never been: a run that lives moves it on, a kept answer has its day.
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.id} for run {self.run}"

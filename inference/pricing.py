@@ -29,6 +29,14 @@ class Rates(msgspec.Struct, frozen=True):
 
     def bound_nano(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Return the most that this many tokens can cost, however many of them turn out to be cached."""
-        dearest_input = max(self.input_microcredits_per_mtok, self.cached_input_microcredits_per_mtok)
-        total = prompt_tokens * dearest_input + completion_tokens * self.output_microcredits_per_mtok
+        total = prompt_tokens * self._dearest_input + completion_tokens * self.output_microcredits_per_mtok
         return -(-total // _NANO_DIVISOR)
+
+    def completion_tokens_for(self, amount_nano: int, prompt_tokens: int) -> int:
+        """Return how many generated tokens an amount pays for beside the prompt; the price of output is not zero."""
+        left = amount_nano * _NANO_DIVISOR - prompt_tokens * self._dearest_input
+        return max(0, left // self.output_microcredits_per_mtok)
+
+    @property
+    def _dearest_input(self) -> int:
+        return max(self.input_microcredits_per_mtok, self.cached_input_microcredits_per_mtok)

@@ -23,6 +23,7 @@ class Problem(msgspec.Struct, frozen=True):
     type: str
     message: str
     param: str | None = None
+    retry_after_seconds: int | None = None
 
     @property
     def fields(self) -> dict[str, str | None]:
@@ -73,6 +74,7 @@ SHARED: Final[Readings] = {
     inference.UnsupportedParameter: Reading(422, "unsupported_parameter", INVALID),
     inference.InvalidRequest: Reading(422, "invalid_parameter", INVALID),
     inference.ModelNotFound: Reading(404, "model_not_found", INVALID),
+    inference.ReceiptNotFound: Reading(404, "receipt_not_found", INVALID),
     inference.InferenceDisabled: Reading(403, "inference_disabled", FORBIDDEN),
     inference.ConcurrencyLimited: Reading(429, "concurrency_limit_reached", "rate_limit_error"),
     inference.ReaderLagged: Reading(408, "reader_too_slow", INVALID),
@@ -93,5 +95,6 @@ def read(error: Exception, readings: Readings = SHARED) -> Problem | None:
         reading = readings.get(kind)
         if reading:
             message: str = reading.message or getattr(error, "message", "") or str(error)
-            return Problem(reading.status, reading.code, reading.type, message, getattr(error, "param", None))
+            param, retry_after = getattr(error, "param", None), getattr(error, "retry_after_seconds", None)
+            return Problem(reading.status, reading.code, reading.type, message, param, retry_after)
     return None

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.caller import Caller
 from credits.ledger import Write
+from inference import pace
 from inference.chunks import NOTHING, Usage
 from inference.models import Run
 
@@ -32,22 +33,29 @@ class Receipt:
     counting: Run.Counting = Run.Counting.ENGINE
     held_nano: int = 0
     cost_nano: int = 0
+    # The limit on the answer where the balance has set it.
+    clamped_to: int | None = None
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether the answer ended because no more of it could be paid for."""
+        return self.ending is Run.Ending.OUT_OF_CREDITS
 
     @property
     def first_token_seconds(self) -> float | None:
         """How long the caller waited for the first token, queue included."""
-        return (self.first_token_at - self.started_at).total_seconds() if self.first_token_at else None
+        return pace.first_token_seconds(self.started_at, self.first_token_at)
 
     @property
     def tokens_per_second(self) -> float | None:
         """How quickly tokens came once they came."""
-        if not (self.first_token_at and self.ended_at) or self.usage.completion_tokens < 2:
-            return None
-        seconds = (self.ended_at - self.first_token_at).total_seconds()
-        return (self.usage.completion_tokens - 1) / seconds if seconds > 0 else None
+        return pace.tokens_per_second(self.first_token_at, self.ended_at, self.usage.completion_tokens)
 
-    def write(self) -> Write:
-        """Return the row for ``Run``, to be written in the transaction that settles or releases the hold."""
+    def write(self, then: Write | None = None) -> Write:
+        """Return the row for ``Run``, to be written in the transaction that settles or releases the hold.
+
+        ``then`` is another one, written with it.
+        """
         values = {
             "id": self.id,
             "project_id": self.caller.project_id,
@@ -70,7 +78,7 @@ class Receipt:
             "cost_nano": self.cost_nano,
             "streamed": self.streamed,
         }
-        return Write(_insert(tuple(values)), tuple(values.values()))
+        return Write(_insert(tuple(values)), tuple(values.values()), then)
 
 
 @cache

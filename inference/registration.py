@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from inference.engines.networks import PlaceRefused, check_host
+from inference.measuring import Template
 from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
 
 _MICROCREDITS = 1_000_000
@@ -37,7 +39,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     # Given by the operator, and found at the endpoint.
     context_tokens: int | None = None
     endpoint_context_tokens: int | None = None
-    template_tokens: int | None = None
+    template: Template = Template()
     description: str | None = None
     license: str | None = None
     modalities: list[str] | None = None
@@ -74,7 +76,7 @@ def microcredits_per_mtok(dollars: str) -> int:
 
 
 def checked_base_url(url: str) -> str:
-    """Return an endpoint's address without ``/v1``. Raises ValidationError."""
+    """Return an endpoint's address without ``/v1``. Raises ValidationError for one that cannot be, or may not be."""
     try:
         parts = urlsplit(url)
         is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
@@ -83,6 +85,10 @@ def checked_base_url(url: str) -> str:
         is_right = False
     if not is_right or re.search(r"\s", url):
         raise ValidationError("An endpoint is an address such as http://10.0.0.5:8080, without a name or a key in it.")
+    try:
+        check_host(parts.hostname or "")
+    except PlaceRefused as error:
+        raise ValidationError(f"No engine may be at this address: {error}") from error
     return url.rstrip("/").removesuffix("/v1")
 
 
@@ -105,10 +111,11 @@ def register(listing: Listing) -> Listed:
 
 def _given(listing: Listing) -> dict[str, Any]:
     fields = (
-        *("template_tokens", "description", "license", "modalities"),
+        *("description", "license", "modalities"),
         *("parameters_total", "hub_url", "released_on"),
     )
-    return {field: value for field in fields if (value := getattr(listing, field)) is not None}
+    given = {field: getattr(listing, field) for field in fields} | msgspec.structs.asdict(listing.template)
+    return {field: value for field, value in given.items() if value is not None}
 
 
 def _context_tokens(listing: Listing, known: Model | None) -> int:

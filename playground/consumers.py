@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 from channels.db import database_sync_to_async
 
 from accounts.models import User
+from inference import request_log
 from inference.chunks import Chunk
 from inference.completion import Completion
 from playground import access, balances, conversations, keeper
 from playground.access import Standing
-from playground.errors import DOMAIN_ERRORS, PlaygroundError, SignedOut, TooMuch, describe
+from playground.errors import DOMAIN_ERRORS, PlaygroundError, SignedOut, TooMuch, describe, status
 from playground.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
 from playground.keeper import Kept
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
 from playground.models import Message
 from playground.origins import is_same_origin
 from playground.presence import present
-from playground.sockets import Socket
+from playground.sockets import SOCKET_PATH, Socket
 from playground.wire import message_json
 
 CLOSED_BY_REVOCATION, CLOSED_BY_SIZE, CLOSED_BY_KIND = 4403, 1009, 1003
@@ -177,25 +178,29 @@ class PlaygroundConsumer(Socket):
             await self._tell_balance(await access.abalance_for(self.user, project))
 
     async def _tell_queue(self, completion: Completion) -> None:
-        """Tell a run's place in the queue whenever it changes, until its answer begins."""
+        """Tell a run's place in line, and about how long it will be, until its answer begins."""
         told = None
         begun = asyncio.ensure_future(completion.begun())
         try:
             while not begun.done():
-                if completion.position not in (None, told):
-                    told = completion.position
-                    await self.tell({"type": "queued", "run": completion.id, "position": told})
+                place = completion.place_in_line
+                if place and place != told:
+                    told = place
+                    queued = {"type": "queued", "run": completion.id, "position": place.position}
+                    await self.tell({**queued, "wait_seconds": place.wait_seconds})
                 await asyncio.wait({begun}, timeout=QUEUE_LOOK_SECONDS)
         finally:
             begun.cancel()
             await asyncio.gather(begun, return_exceptions=True)
 
     async def _tell_refusal(self, error: Exception, frame: Frame | None) -> None:
+        described = describe(error)
+        request_log.socket_refusal(SOCKET_PATH, self.user.pk, described["code"], status(error))
         refused = {
             "type": "failed",
             "ref": getattr(frame, "ref", None),
             "run": getattr(frame, "run", None),
-            "error": describe(error),
+            "error": described,
             "message": None,
             "draft": frame.content if isinstance(frame, Send) else None,
         }

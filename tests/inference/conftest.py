@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
 
 from accounts.caller import Caller
 from accounts.models import Project, Team, User
@@ -20,9 +22,17 @@ def tgi(transactional_db: None) -> Iterator[FakeTgi]:
 
 
 @pytest.fixture
-def caller(transactional_db: None, team: Team, project: Project, member: User) -> Iterator[Caller]:
-    """The member, signed in; whatever a test does, the team's account adds up in the end."""
-    ledger.grant(team.pk, DOLLAR, reason="for the tests", actor="tests")
+def pauper(transactional_db: None, team: Team, project: Project, member: User) -> Iterator[Caller]:
+    """The member, signed in, in a team without credits; whatever a test does, its account adds up in the end."""
     yield caller_in(project, member)
+    # The thread of ``aget`` and its like keeps a connection, which would outlive the test database.
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     ledger.close()
     assert audit.check(team.pk) == []
+
+
+@pytest.fixture
+def caller(pauper: Caller) -> Caller:
+    """The member, in a team with a dollar."""
+    ledger.grant(pauper.team_id, DOLLAR, reason="for the tests", actor="tests")
+    return pauper

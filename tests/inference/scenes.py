@@ -38,14 +38,18 @@ def register(
     return Endpoint.objects.create(model=model, kind=kind, base_url=server.url, **fields)
 
 
-def prompt_tokens(messages: list[dict[str, Any]] | None = None) -> int:
+def prompt_tokens(messages: list[dict[str, Any]] | None = None, tools: list[dict[str, Any]] | None = None) -> int:
     """Count a prompt's tokens as the fake engines do."""
-    return len(tokens_of(templated(messages or HELLO)))
+    return len(tokens_of(templated(messages or HELLO, tools)))
 
 
-def cost_nano(completion_tokens: int, messages: list[dict[str, Any]] | None = None) -> int:
+def cost_nano(
+    completion_tokens: int,
+    messages: list[dict[str, Any]] | None = None,
+    tools: list[dict[str, Any]] | None = None,
+) -> int:
     """Return what an answer of so many tokens costs, prompt included; nothing delivered costs nothing."""
-    return prompt_tokens(messages) * INPUT_NANO + completion_tokens * OUTPUT_NANO if completion_tokens else 0
+    return prompt_tokens(messages, tools) * INPUT_NANO + completion_tokens * OUTPUT_NANO if completion_tokens else 0
 
 
 def asked(server: FakeServer) -> list[Request]:

@@ -119,6 +119,16 @@ def test_an_address_that_cannot_be_right_is_refused(capsys: pytest.CaptureFixtur
         add_model(url, capsys=capsys)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254", "http://8.8.8.8:8080", "http://0x7f000001", "http://[::ffff:169.254.1.1]:80/v1"]
+)
+def test_a_place_where_no_engine_may_be_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    for unchecked in ((), ("--no-check", "--context=4096")):
+        with pytest.raises(CommandError, match="No engine may be at this address"):
+            add_model(url, *unchecked, capsys=capsys)
+    assert not Model.objects.exists()
+
+
 def test_an_id_that_callers_could_not_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     prices = ("--price-in=1", "--price-out=1")
     with FakeTgi() as tgi, pytest.raises(CommandError, match="owner/name"):

@@ -12,6 +12,7 @@ from inference.catalogue import EndpointSnapshot, ModelSnapshot
 from inference.errors import ModelNotFound
 from inference.models import Endpoint, Model, Price
 from inference.pricing import Rates
+from inference.prompt import Overhead
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import MODEL
 
@@ -65,7 +66,7 @@ async def test_no_query_is_made_for_a_model_that_is_remembered(tgi: FakeTgi) -> 
 
 def test_a_credential_does_not_show() -> None:
     endpoint = EndpointSnapshot(1, "tgi", "http://engine", "engine-secret", "tgi", 4)
-    model = ModelSnapshot("a/b", 100, 10, (endpoint,), ())
+    model = ModelSnapshot("a/b", 100, Overhead(10, 10, 10, None), (endpoint,), ())
     for shown in (repr(endpoint), str(endpoint), repr(model), f"{model}"):
         assert "engine-secret" not in shown
 
@@ -74,4 +75,4 @@ def test_a_model_without_a_price_in_force_is_not_found() -> None:
     future = Rates(1, time.time() + 60, 1, 1, 1)
     for prices in ((), (future,)):
         with pytest.raises(ModelNotFound):
-            ModelSnapshot("a/b", 100, 10, (), prices).rates()
+            ModelSnapshot("a/b", 100, Overhead(10, 10, 10, None), (), prices).rates()

@@ -315,22 +315,18 @@ async def test_what_keeps_a_run_from_beginning_is_raised_where_it_is_awaited(cal
 
 
 async def test_an_endpoint_of_another_dialect_refuses_what_it_cannot_do(caller: Caller, tgi: FakeTgi) -> None:
-    def only_openai_has_a_place() -> None:
-        register(other, Endpoint.Kind.OPENAI)
-
     with FakeOpenAI() as other:
-        await sync_to_async(only_openai_has_a_place)()
-        tgi.script.silent_after = 1
-        busy = start(caller, resumable=True)
-        await read_some(busy, 1)
-        # The first endpoint, a TGI, decides what is refused early; the least busy one is the other.
-        with pytest.raises(UnsupportedParameter):
-            await start(caller, top_k=5).begun()
-        answered = start(caller, max_tokens=5)
-        assert "".join(text or "" for _, text in await read_all(answered)) == "The quick brown fox"
-        assert (await answered.ended()).counting == "engine"
-        busy.stop()
-        await busy.ended()
+        other.script.response = (503, "application/json", b'{"error": {"message": "full"}}')
+        await sync_to_async(register)(other, Endpoint.Kind.OPENAI)
+        # Conversations begin at either endpoint, and none of them ends at the one that is full.
+        for number in range(8):
+            question = [{"role": "user", "content": str(number)}]
+            with pytest.raises(UnsupportedParameter):
+                await start(caller, messages=question, top_k=5).begun()
+            answered = start(caller, messages=question, max_tokens=4)
+            assert "".join(text or "" for _, text in await read_all(answered)) == "The quick brown fox"
+            assert (await answered.ended()).counting == "engine"
+        assert any(request.path == "/v1/chat/completions" for request in other.requests)
 
 
 async def test_a_run_that_lasts_too_long_is_ended(caller: Caller, tgi: FakeTgi, settings: Settings) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import counting
+from inference import counting, prompt
 from inference.answer import Answer
 from inference.chunks import NOTHING, Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines import engine_for
@@ -89,7 +89,7 @@ async def test_without_a_tokenizer_the_count_is_an_estimate_that_says_so() -> No
 @pytest.mark.parametrize("usage", [Usage(-1, 5), Usage(5, -1), Usage(5, 5, -1), Usage(2**31, 1), Usage(1, 10**18)])
 async def test_counts_that_cannot_be_are_not_believed(usage: Usage) -> None:
     assert await counting.count(answer_of(text("abcd", usage)), 1, chat(), None) == (
-        Usage(counting.estimate(counting.prompt_bytes(chat())), 1),
+        Usage(prompt.estimate(chat(), None), 1),
         ESTIMATE,
     )
 

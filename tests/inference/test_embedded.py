@@ -13,10 +13,14 @@ import psutil
 import pytest
 from django.conf import settings
 
+from inference.chat import parse
 from inference.engines import embedded, embedded_child
+from inference.engines.base import EndpointAddress
 from inference.engines.embedded import MODEL_ID, EmbeddedEngine
+from inference.engines.llamacpp import LlamaCppEngine
 from inference.models import Endpoint, Model
 from tests.config.conftest import wait_until
+from tests.inference.engines.conversation import answer, text
 from tests.site import engine_of
 
 KEY = "a-key-for-the-tests"
@@ -72,6 +76,22 @@ def test_it_answers_who_has_the_key(child: Child) -> None:
     assert answer["usage"]["completion_tokens"] <= 5
 
 
+async def test_what_is_said_in_its_own_words_is_understood(child: Child) -> None:
+    engine = LlamaCppEngine(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
+
+    async def said(**fields: object) -> str:
+        body = {"model": MODEL_ID, "messages": [{"role": "user", "content": "Count: one two one two one two"}]}
+        chat = parse(json.dumps(body | fields).encode())
+        return text(await answer(engine, chat, 24))
+
+    plain = await said(temperature=0)
+    assert await said(temperature=0, repetition_penalty=2) != plain
+    # A seed that is negative, and one that would mean none, are seeds like any other.
+    for seed in (-1, 2**32 - 1):
+        assert len({await said(temperature=2, seed=seed) for _ in range(3)}) == 1
+    assert await said(temperature=0, reasoning_effort="low") == plain
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}])
 def test_nobody_else_is_answered(child: Child, headers: dict[str, str]) -> None:
     with child.request("/v1/chat/completions", {"messages": []}, "POST", **headers) as response:
@@ -119,6 +139,11 @@ def test_its_endpoint_follows_every_restart_and_stays_disabled_if_it_was() -> No
         endpoint = Endpoint.objects.get()
         assert (endpoint.kind, endpoint.is_embedded, endpoint.is_enabled) == ("llamacpp", True, True)
         assert endpoint.concurrency == settings.EMBEDDED_SLOTS
+        model = Model.objects.get()
+        # Without a system message, its template adds one of its own.
+        assert 20 < model.template_tokens < 60
+        assert 5 < model.template_system_tokens < model.template_tokens
+        Model.objects.update(template_tokens=99)
         Endpoint.objects.update(is_enabled=False)
         process = _child_process()
         process.kill()
@@ -127,6 +152,7 @@ def test_its_endpoint_follows_every_restart_and_stays_disabled_if_it_was() -> No
         again = Endpoint.objects.get()
         assert (again.id, again.is_enabled) == (endpoint.id, False)
         assert again.credential != endpoint.credential
+        assert Model.objects.get().template_tokens == 99
         process = _child_process()
     assert not process.is_running()
     assert not engine.is_ready.is_set()

@@ -1,31 +1,45 @@
-"""Places at a model's endpoints, and the line in front of them."""
+"""The line in front of a model's replicas."""
 
 import asyncio
 import random
+from collections import Counter
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from inference.admission import Queue, project_place
 from inference.catalogue import EndpointSnapshot, ModelSnapshot
-from inference.errors import ConcurrencyLimited, EngineOverloaded, EngineUnavailable
+from inference.errors import EngineOverloaded, EngineUnavailable
+from inference.line import Line, PlaceInLine, Ticket
+from inference.prompt import Overhead
+from inference.replicas import Replica, replica_of
+
+_ids = iter(range(10_000, 10_000_000))
 
 
-def endpoint(number: int, concurrency: int = 1) -> EndpointSnapshot:
+def endpoint(concurrency: int = 1) -> EndpointSnapshot:
+    """Return an endpoint that no other test knows."""
+    number = next(_ids)
     return EndpointSnapshot(number, "tgi", f"http://127.0.0.1:{number}", "secret", "tgi", concurrency)
 
 
 def model(*endpoints: EndpointSnapshot) -> ModelSnapshot:
-    return ModelSnapshot("a/b", 100, 10, endpoints, ())
+    return ModelSnapshot("a/b", 100, Overhead(10, 10, 10, None), endpoints, ())
 
 
-def ignore(position: int) -> None:
-    """Take no note of the position."""
+def ticket(project: int = 1, affinity: int = 0) -> Ticket:
+    return Ticket(project, affinity)
 
 
-def enter(queue: Queue, wanted: ModelSnapshot, positions: list[int] | None = None) -> "asyncio.Task[EndpointSnapshot]":
-    note = ignore if positions is None else positions.append
-    return asyncio.ensure_future(queue.enter(wanted, note))
+def enter(line: Line, wanted: ModelSnapshot, who: Ticket | None = None) -> "asyncio.Task[Replica]":
+    return asyncio.ensure_future(line.enter(wanted, who or ticket()))
+
+
+def running(wanted: ModelSnapshot) -> list[int]:
+    return [replica_of(each).running for each in wanted.endpoints]
+
+
+def position(each: Ticket) -> int | None:
+    return each.place and each.place.position
 
 
 async def settle() -> None:
@@ -34,146 +48,209 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_wait_are_served_in_order_and_hear_their_place() -> None:
-    queue, single = Queue(), model(endpoint(1))
-    first = await queue.enter(single, ignore)
-    heard: list[list[int]] = [[], [], []]
-    waiting = [enter(queue, single, positions) for positions in heard]
+async def test_one_project_is_served_in_order_and_knows_its_place() -> None:
+    line, single = Line(), model(endpoint())
+    first = await line.enter(single, ticket())
+    tickets = [ticket() for _ in range(3)]
+    waiting = [enter(line, single, each) for each in tickets]
     await settle()
-    assert heard == [[1], [2], [3]]
     for served in range(3):
-        queue.leave(first)
+        assert [position(each) for each in tickets] == [None] * served + [1, 2, 3][: 3 - served]
+        line.leave(first)
         await settle()
         assert [task.done() for task in waiting] == [number <= served for number in range(3)]
-    assert heard == [[1], [2, 1], [3, 2, 1]]
-    queue.leave(first)
-    assert +queue.running == {}
+    line.leave(first)
+    assert running(single) == [0]
+
+
+async def test_projects_take_turns_and_positions_foretell_the_order() -> None:
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket(9))
+    arrivals = [ticket(project) for project in (1, 1, 1, 1, 2, 2, 3)]
+    served: list[Ticket] = []
+
+    async def visit(each: Ticket) -> None:
+        replica = await line.enter(single, each)
+        served.append(each)
+        line.leave(replica)
+
+    waiting = [asyncio.ensure_future(visit(each)) for each in arrivals]
+    await settle()
+    foretold = sorted(arrivals, key=lambda each: position(each) or 0)
+    assert [position(each) for each in foretold] == [1, 2, 3, 4, 5, 6, 7]
+    line.leave(place)
+    await asyncio.gather(*waiting)
+    assert served == foretold
+    assert [each.project_id for each in served] == [1, 2, 3, 1, 2, 1, 1]
 
 
 async def test_nobody_overtakes_those_who_wait() -> None:
-    queue, single = Queue(), model(endpoint(1))
-    place = await queue.enter(single, ignore)
-    waiting = enter(queue, single)
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket())
+    waiting = enter(line, single)
     await settle()
-    queue.leave(place)
+    line.leave(place)
     # The place is handed over already, though the waiter has not yet run.
-    late = enter(queue, single)
+    late = enter(line, single)
     await settle()
     assert waiting.done()
     assert not late.done()
     late.cancel()
 
 
-async def test_the_least_busy_endpoint_is_chosen_by_its_share() -> None:
-    queue, pair = Queue(), model(endpoint(1, 2), endpoint(2, 4))
-    chosen = [(await queue.enter(pair, ignore)).id for _ in range(6)]
-    assert sorted(chosen) == [1, 1, 2, 2, 2, 2]
-    assert set(chosen[:2]) == {1, 2}
-
-
-async def test_a_waiter_that_is_cancelled_leaves_the_line() -> None:
-    queue, single = Queue(), model(endpoint(1))
-    place = await queue.enter(single, ignore)
-    positions: list[int] = []
-    gone, waiting = enter(queue, single), enter(queue, single, positions)
+async def test_who_was_let_down_by_a_replica_goes_first_and_elsewhere() -> None:
+    line, pair = Line(), model(endpoint(), endpoint())
+    places = [await line.enter(pair, ticket()) for _ in range(2)]
+    patient, unlucky = ticket(), ticket()
+    unlucky.failed.add(places[0])
+    tasks = [enter(line, pair, patient), enter(line, pair, unlucky)]
     await settle()
+    assert (position(unlucky), position(patient)) == (1, 2)
+    line.leave(places[0])
+    await settle()
+    # The place that came free is the one that failed it: the next in line may have it.
+    assert not tasks[1].done()
+    line.leave(places[1])
+    assert await tasks[1] is places[1]
+    tasks[0].cancel()
+    unlucky.failed.update(places)
+    with pytest.raises(EngineUnavailable):
+        await line.enter(pair, unlucky)
+
+
+async def test_the_wait_is_estimated_by_the_pace_of_late() -> None:
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket())
+    tickets = [ticket() for _ in range(6)]
+    waiting = [enter(line, single, each) for each in tickets]
+    await settle()
+    assert tickets[-1].place == PlaceInLine(6, None)
+    for _ in range(3):
+        await asyncio.sleep(0.4)
+        line.leave(place)
+    # Three served, the first 0.8 seconds ago: three more take as long, and a busy machine longer.
+    last = tickets[-1].place
+    assert last
+    assert last.position == 3
+    assert 1 <= (last.wait_seconds or 0) < 10
+    for task in waiting:
+        task.cancel()
+
+
+async def test_one_that_is_cancelled_leaves_the_line() -> None:
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket())
+    second = ticket()
+    gone, waiting = enter(line, single), enter(line, single, second)
+    await settle()
+    assert position(second) == 2
     gone.cancel()
     await settle()
-    assert positions == [2, 1]
-    queue.leave(place)
-    assert (await waiting).id == 1
+    assert position(second) == 1
+    line.leave(place)
+    assert await waiting is place
 
 
 @pytest.mark.parametrize("order", ["cancelled first", "handed over first"])
 async def test_a_place_handed_over_in_the_moment_of_giving_up_goes_to_the_next(order: str) -> None:
-    queue, single = Queue(), model(endpoint(1))
-    place = await queue.enter(single, ignore)
-    gone, waiting = enter(queue, single), enter(queue, single)
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket())
+    gone, waiting = enter(line, single), enter(line, single)
     await settle()
     if order == "cancelled first":
         gone.cancel()
-        queue.leave(place)
+        line.leave(place)
     else:
-        queue.leave(place)
+        line.leave(place)
         gone.cancel()
     await settle()
     assert gone.cancelled()
-    assert (await waiting).id == 1
-    queue.leave(place)
-    assert +queue.running == {}
+    line.leave(await waiting)
+    assert running(single) == [0]
 
 
 async def test_a_full_line_and_a_long_wait_are_refused(settings: Settings) -> None:
     settings.QUEUE_LENGTH, settings.QUEUE_SECONDS = 1, 0.05
-    queue, single = Queue(), model(endpoint(1))
-    await queue.enter(single, ignore)
-    waiting = enter(queue, single)
+    line, single = Line(), model(endpoint())
+    await line.enter(single, ticket())
+    waiting = enter(line, single)
     await settle()
     with pytest.raises(EngineOverloaded):
-        await queue.enter(single, ignore)
+        await line.enter(single, ticket())
     with pytest.raises(EngineOverloaded):
         await waiting
     with pytest.raises(EngineUnavailable):
-        await queue.enter(model(), ignore)
+        await line.enter(model(), ticket())
+
+
+async def test_a_full_line_makes_room_for_a_project_that_waits_less(settings: Settings) -> None:
+    settings.QUEUE_LENGTH = 4
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket())
+    flood = [enter(line, single, ticket(1)) for _ in range(4)]
+    await settle()
+    quiet = [enter(line, single, ticket(2)) for _ in range(2)]
+    await settle()
+    assert [task.done() for task in flood] == [False, False, True, True]
+    with pytest.raises(EngineOverloaded):
+        await flood[3]
+    third = enter(line, single, ticket(2))
+    with pytest.raises(EngineOverloaded):
+        await third
+    assert isinstance(flood[2].exception(), EngineOverloaded)
+    for _ in range(4):
+        line.leave(place)
+        await settle()
+    assert [task.done() for task in (*flood[:2], *quiet)] == [True] * 4
 
 
 async def test_an_endpoint_that_was_added_serves_those_who_wait_already() -> None:
-    queue = Queue()
-    await queue.enter(model(endpoint(1)), ignore)
-    waiting = enter(queue, model(endpoint(1)))
+    line, old, new = Line(), endpoint(), endpoint(2)
+    await line.enter(model(old), ticket())
+    waiting = enter(line, model(old))
     await settle()
     assert not waiting.done()
-    newcomer = enter(queue, model(endpoint(1), endpoint(2, 2)))
-    assert (await waiting).id == (await newcomer).id == 2
+    newcomer = enter(line, model(old, new))
+    assert (await waiting).endpoint == (await newcomer).endpoint == new
 
 
 async def test_an_endpoint_that_was_removed_gets_nobody_new() -> None:
-    queue = Queue()
-    old = await queue.enter(model(endpoint(1)), ignore)
-    new = await queue.enter(model(endpoint(2)), ignore)
-    waiting = enter(queue, model(endpoint(2)))
+    line, old_one, new_one = Line(), endpoint(), endpoint()
+    old = await line.enter(model(old_one), ticket())
+    new = await line.enter(model(new_one), ticket())
+    waiting = enter(line, model(new_one))
     await settle()
-    queue.leave(old)
+    line.leave(old)
     await settle()
     assert not waiting.done()
-    queue.leave(new)
-    assert (await waiting).id == 2
+    line.leave(new)
+    assert await waiting is new
 
 
 async def test_whatever_happens_no_place_is_lost_or_taken_twice(settings: Settings) -> None:
-    settings.QUEUE_SECONDS = 0.01
+    settings.QUEUE_SECONDS, settings.QUEUE_LENGTH = 0.01, 20
     chance = random.Random(5)
-    queue, pair = Queue(), model(endpoint(1, 2), endpoint(2, 3))
+    line, pair = Line(), model(endpoint(2), endpoint(3))
     most = 0
 
     async def visit() -> None:
         nonlocal most
-        place = await queue.enter(pair, ignore)
+        place = await line.enter(pair, ticket(chance.randrange(4), chance.randrange(9)))
         try:
-            most = max(most, queue.running.total())
+            most = max(most, sum(running(pair)))
             await asyncio.sleep(chance.choice([0, 0.001, 0.012]))
         finally:
-            queue.leave(place)
+            line.leave(place)
 
     for _ in range(20):
         visits = [asyncio.ensure_future(visit()) for _ in range(40)]
-        for task in visits:
+        for _each in visits:
             await asyncio.sleep(chance.choice([0, 0, 0.0005]))
             if chance.random() < 0.4:
                 chance.choice(visits).cancel()
-            assert all(queue.running[each.id] <= each.concurrency for each in pair.endpoints)
-            del task
-        await asyncio.gather(*visits, return_exceptions=True)
-        assert +queue.running == {}
+            assert all(replica_of(each).running <= each.concurrency for each in pair.endpoints)
+        outcomes = await asyncio.gather(*visits, return_exceptions=True)
+        kinds = Counter(type(outcome) for outcome in outcomes)
+        assert set(kinds) <= {type(None), asyncio.CancelledError, EngineOverloaded}
+        assert (running(pair), len(line)) == ([0, 0], 0)
     assert most == 5
-
-
-def test_requests_in_flight_are_counted_by_project(settings: Settings) -> None:
-    settings.PROJECT_CONCURRENCY = 2
-    with project_place(1), project_place(1):
-        with pytest.raises(ConcurrencyLimited), project_place(1):
-            pass
-        with project_place(2):
-            pass
-    with project_place(1), project_place(1):
-        pass

@@ -47,3 +47,20 @@ def test_no_answer_within_the_bound_costs_more_than_it(
     bound = rates.bound_nano(prompt, completion)
     usage = Usage(max(0, prompt - fewer % 3), max(0, completion - fewer), min(cached, prompt))
     assert rates.cost_nano(usage) <= bound
+
+
+@settings(deadline=None)
+@given(rates, tokens, tokens, tokens)
+def test_an_amount_pays_for_as_many_tokens_as_it_says_and_no_more(
+    rates: Rates, prompt: int, completion: int, cached: int
+) -> None:
+    if not rates.output_microcredits_per_mtok:
+        return
+    amount = rates.bound_nano(prompt, completion)
+    paid = rates.completion_tokens_for(amount, prompt)
+    assert paid >= completion
+    assert rates.cost_nano(Usage(prompt, paid, min(cached, prompt))) <= amount < rates.bound_nano(prompt, paid + 1)
+
+
+def test_an_amount_below_the_prompt_pays_for_no_answer() -> None:
+    assert Rates(1, 0.0, 1_000_000, 1_000_000, 0).completion_tokens_for(99_999, 100) == 0

@@ -139,7 +139,7 @@ export class Answering {
     else if (frame.type === "failed") this.#failed(frame);
     else if (frame.type === "started") this.#started(frame);
     else if (!live || live.run !== frame.run) return;
-    else if (frame.type === "queued") this.#queued(live, frame.position);
+    else if (frame.type === "queued") this.#queued(live, frame);
     else if (frame.type === "chunks") this.#chunks(live, frame);
     else this.#ended(frame.message);
   }
@@ -156,10 +156,11 @@ export class Answering {
     else live.phase = "waiting";
   }
 
-  #queued(live: LiveRun, position: number): void {
+  #queued(live: LiveRun, frame: Frame<"queued">): void {
     if (live.phase === "stopping") return;
     live.phase = "queued";
-    live.position = position;
+    live.position = frame.position;
+    live.queueSeconds = frame.wait_seconds;
   }
 
   #chunks(live: LiveRun, frame: Frame<"chunks">): void {

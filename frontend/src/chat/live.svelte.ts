@@ -7,6 +7,8 @@ export type Phase = "sending" | "queued" | "waiting" | "streaming" | "stopping";
 export class LiveRun {
   phase = $state<Phase>("sending");
   position = $state(0);
+  /** About how long the queue takes; null before its pace is known. */
+  queueSeconds = $state<number | null>(null);
   run: string | null = null;
   /** Not yet on the wire: sent when the socket opens. */
   unsent: ClientFrame | null = null;

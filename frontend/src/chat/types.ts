@@ -126,7 +126,7 @@ export interface Chunk {
 
 export type ServerFrame =
   | { type: "started"; ref: string; conversation: Id; run: string; request_id: string; user: Message | null; message: Message }
-  | { type: "queued"; run: string; position: number }
+  | { type: "queued"; run: string; position: number; wait_seconds: number | null }
   | { type: "chunks"; run: string; from: number; chunks: Chunk[] }
   | { type: "ended"; run: string; message: Message }
   | { type: "failed"; ref: string | null; run: string | null; error: ApiError; message: Message | null; draft: string | null }

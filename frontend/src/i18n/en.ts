@@ -74,7 +74,8 @@ export const en = {
 
   // A run
   sending: "Sending",
-  queued: (position: number) => `In the queue, place ${position}`,
+  queued: (position: number, seconds: number | null) =>
+    seconds === null ? `In the queue, place ${position}` : `In the queue, place ${position}, about ${seconds} s`,
   waiting: "Waiting for the first token",
   stopping: "Stopping",
   stopped: "Stopped",
@@ -93,6 +94,7 @@ export const en = {
     content_filter: "filtered",
     cancelled: "stopped",
   } as Record<string, string>,
+  receipt: "Receipt",
   finishTitle: (reason: string) => `Finish reason: ${reason}`,
 
   // Trouble

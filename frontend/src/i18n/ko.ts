@@ -71,7 +71,7 @@ export const ko: Strings = {
   composerHint: "Enter로 보내기, Shift + Enter로 줄바꿈",
 
   sending: "보내는 중",
-  queued: (position) => `대기열 ${position}번째`,
+  queued: (position, seconds) => (seconds === null ? `대기열 ${position}번째` : `대기열 ${position}번째, 약 ${seconds}초`),
   waiting: "첫 토큰을 기다리는 중",
   stopping: "중지하는 중",
   stopped: "중지됨",
@@ -90,6 +90,7 @@ export const ko: Strings = {
     content_filter: "필터링됨",
     cancelled: "중지됨",
   },
+  receipt: "영수증",
   finishTitle: (reason) => `종료 이유: ${reason}`,
 
   refusedTitle: "처리하지 못했습니다",

@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError
 
-from inference.chat import Chat, Message
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import EngineError
 from inference.hub import Card, HubUnavailable, modalities_for, read_card
+from inference.measuring import Template, measure
 from inference.models import Endpoint
 from inference.registration import Listed, Listing, PriceTag, checked_base_url, microcredits_per_mtok, register
 
@@ -29,7 +29,7 @@ class Survey(msgspec.Struct, frozen=True):
     """What the endpoint told."""
 
     description: Description = Description()
-    template_tokens: int | None = None
+    template: Template = Template()
 
 
 class Command(BaseCommand):
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             listing = _listing(repo_id, options)
             survey = Survey() if options["no_check"] else _survey(listing)
             card, missing = _card(repo_id)
-            listed = register(_completed(listing, survey.description, survey.template_tokens, card))
+            listed = register(_completed(listing, survey, card))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except IntegrityError as error:
@@ -117,12 +117,11 @@ def _survey(listing: Listing) -> Survey:
 
 
 async def _ask(engine: Engine) -> Survey:
-    """Ask for a description, and measure what the chat template adds to a message of one token."""
+    """Ask for a description, and measure what the chat template adds."""
     description = await engine.describe()
     # Health and description may be open to everyone; this is not.
     await engine.count_text("a")
-    counted = await engine.count_prompt(Chat(model="any", messages=[Message(role="user", content="a")]))
-    return Survey(description, counted - 1 if counted else None)
+    return Survey(description, await measure(engine))
 
 
 def _card(repo_id: str) -> tuple[Card | None, list[str]]:
@@ -141,13 +140,14 @@ def _card(repo_id: str) -> tuple[Card | None, list[str]]:
     return card, [f"Not filled in, because the model card does not tell: {', '.join(absent)}."] if absent else []
 
 
-def _completed(listing: Listing, description: Description, template_tokens: int | None, card: Card | None) -> Listing:
+def _completed(listing: Listing, survey: Survey, card: Card | None) -> Listing:
     """Add to what the operator said what the endpoint and the Hub told."""
+    description = survey.description
     return msgspec.structs.replace(
         listing,
         concurrency=listing.concurrency or description.concurrency,
         endpoint_context_tokens=description.context_tokens,
-        template_tokens=template_tokens,
+        template=survey.template,
         modalities=(card.modalities if card else None) or modalities_for(description.pipeline_tag) or None,
         features=[*(card.features if card else []), *_FEATURES[listing.kind]],
         description=(card.description or None) if card else None,
@@ -165,7 +165,7 @@ def _summary(listed: Listed, price: PriceTag) -> dict[str, Any]:
         "endpoint": endpoint.base_url,
         "kind": endpoint.kind,
         "context_tokens": model.context_tokens,
-        "template_tokens": model.template_tokens,
+        **{field: getattr(model, field) for field in Template.__struct_fields__},
         "concurrency": endpoint.concurrency,
         **msgspec.structs.asdict(price),
         "is_new_model": listed.is_new_model,

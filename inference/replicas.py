@@ -1,0 +1,76 @@
+"""The servers that answer for a model, as this process knows them: how busy each is, and whether it works."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from inference.catalogue import EndpointSnapshot
+from inference.circuit import Circuit
+from inference.errors import EngineError, EngineOverloaded, EngineRefused, EngineUnavailable
+
+# A conversation goes back to where its beginning is in the cache, unless that replica is busier than the least busy one
+# by more than this share of its places.
+AFFINITY_SLACK: Final = 0.25
+
+
+class Replica:
+    """One endpoint."""
+
+    def __init__(self, endpoint: EndpointSnapshot) -> None:
+        self.endpoint = endpoint
+        self.running = 0
+        self.circuit = Circuit()
+
+    @property
+    def load(self) -> float:
+        """The share of its places that are taken."""
+        return self.running / self.endpoint.concurrency
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has a place."""
+        return self.running < self.endpoint.concurrency
+
+    def enter(self) -> None:
+        """Take a place."""
+        self.running += 1
+        self.circuit.attempt()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.running -= 1
+        self.circuit.give_up()
+
+    def fail(self, error: EngineError) -> None:
+        """Note how a request failed. A refusal is the request's own fault, and a full server is no broken one."""
+        if not isinstance(error, (EngineRefused, EngineOverloaded)):
+            self.circuit.fail(error, at_once=isinstance(error, EngineUnavailable))
+
+
+_replicas: dict[int, Replica] = {}
+
+
+def replica_of(endpoint: EndpointSnapshot) -> Replica:
+    """Return what is known of an endpoint; one that moved to another address is another server."""
+    replica = _replicas.get(endpoint.id)
+    if replica is None or replica.endpoint.base_url != endpoint.base_url:
+        replica = _replicas[endpoint.id] = Replica(endpoint)
+    replica.endpoint = endpoint
+    return replica
+
+
+def choose(replicas: Sequence[Replica], affinity: int, failed: Collection[Replica] = ()) -> Replica | None:
+    """Return the replica to ask next; None while none has a place.
+
+    Requests with the same ``affinity`` go to the same one (rendezvous hashing: a replica that comes or goes moves only
+    its own conversations), else to the least busy. Where no replica is trusted, trying one is better than giving up.
+    """
+    untried = [replica for replica in replicas if replica not in failed]
+    working = [replica for replica in untried if replica.circuit.lets_through] or untried
+    free = [replica for replica in working if replica.is_free]
+    if len(free) < 2:
+        return free[0] if free else None
+    least = min(replica.load for replica in free)
+    favourite = max(working, key=lambda replica: hash((affinity, replica.endpoint.id)))
+    if favourite.is_free and favourite.load <= least + AFFINITY_SLACK:
+        return favourite
+    return min(free, key=lambda replica: replica.load)

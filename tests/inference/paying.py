@@ -1,0 +1,66 @@
+"""Runs that are paid for, or not: the same few steps for every test about what is held."""
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from accounts.caller import Caller
+from credits import ledger
+from credits.errors import InsufficientCredits
+from credits.models import Account, Hold
+from inference import completion, prompt
+from inference.catalogue import find
+from inference.completion import Completion
+from inference.receipt import Receipt
+from tests.fakes.server import FakeServer
+from tests.inference.scenes import INPUT_NANO, MODEL, OUTPUT_NANO, chat
+
+
+async def grant(caller: Caller, amount_nano: int) -> None:
+    """Give the caller's team credits."""
+    await ledger.agrant(caller.team_id, amount_nano, reason="for the tests", actor="tests")
+
+
+def start(caller: Caller, *, fits: bool = False, **fields: Any) -> Completion:
+    """Begin a run that says hello."""
+    return completion.start(caller, chat(**fields), fit_to_balance=fits)
+
+
+async def finish(run: Completion) -> tuple[str, Receipt]:
+    """Read an answer to its end; return what it says and its receipt."""
+    async with run.subscribe() as reader:
+        text = "".join([chunk.content or "" async for batch in reader for chunk in batch.chunks])
+    return text, await run.ended()
+
+
+async def refused(run: Completion) -> InsufficientCredits:
+    """Return why a run was not begun, of which the engine must not have heard."""
+    with pytest.raises(InsufficientCredits) as raised:
+        await run.begun()
+    await run.ended()
+    assert not await Hold.objects.filter(state=Hold.State.OPEN).aexists()
+    return raised.value
+
+
+async def bound_nano(completion_tokens: int, **fields: Any) -> int:
+    """Return what is held for a prompt that nobody counted and an answer of so many tokens."""
+    model = await find(MODEL)
+    return prompt.bound(chat(**fields), model.overhead) * INPUT_NANO + completion_tokens * OUTPUT_NANO
+
+
+async def balance(caller: Caller) -> int:
+    """Return what the team has left; holds are settled or released a moment after their run."""
+    return (await Account.objects.aget(team_id=caller.team_id)).balance_nano
+
+
+async def limit_project(caller: Caller, limit_nano: int) -> None:
+    """Give the caller's project a budget."""
+    await sync_to_async(ledger.set_budget)(
+        caller.team_id, scope="project", reference=str(caller.project_id), period="total", limit_nano=limit_nano
+    )
+
+
+def paths(server: FakeServer) -> list[str]:
+    """Return what an engine was asked for, in order."""
+    return [request.path for request in server.requests]

@@ -1,0 +1,117 @@
+"""Which replica is asked: one that works, has a place, and knows the conversation, in this order."""
+
+import time
+from collections import Counter
+
+import pytest
+
+from inference import circuit
+from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
+from inference.replicas import Replica, choose
+from tests.inference.test_line import endpoint
+
+
+def replicas(*concurrencies: int) -> list[Replica]:
+    return [Replica(endpoint(concurrency)) for concurrency in concurrencies]
+
+
+def test_a_conversation_goes_back_to_its_replica_and_conversations_spread() -> None:
+    four = replicas(8, 8, 8, 8)
+    homes = {affinity: choose(four, affinity) for affinity in range(1_000)}
+    assert all(choose(four, affinity) is home for affinity, home in homes.items())
+    assert all(150 < count < 350 for count in Counter(homes.values()).values())
+
+
+def test_a_replica_that_goes_moves_only_its_own_conversations() -> None:
+    four = replicas(8, 8, 8, 8)
+    homes = {affinity: choose(four, affinity) for affinity in range(1_000)}
+    gone = four.pop()
+    assert all(choose(four, affinity) is home for affinity, home in homes.items() if home is not gone)
+
+
+def test_a_busy_home_gives_way_to_the_least_busy() -> None:
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    home.running = 2
+    assert choose(pair, 1) is home
+    home.running = 3
+    assert choose(pair, 1) is not home
+
+
+def test_places_are_filled_by_their_share_and_no_further() -> None:
+    pair = replicas(2, 4)
+    chosen: Counter[int] = Counter()
+    for affinity in range(6):
+        replica = choose(pair, affinity)
+        assert replica
+        replica.enter()
+        chosen[replica.endpoint.concurrency] += 1
+    assert chosen == {2: 2, 4: 4}
+    assert choose(pair, 7) is None
+
+
+def test_a_refused_connection_is_avoided_at_once_and_a_bad_answer_after_three() -> None:
+    for error, borne in ((EngineUnavailable(), 0), (EngineFailed(), 2)):
+        pair = replicas(8, 8)
+        home = choose(pair, 1)
+        assert home
+        for _ in range(borne):
+            home.fail(error)
+            assert choose(pair, 1) is home
+        home.fail(error)
+        assert choose(pair, 1) is not home
+        assert home.circuit.last_error.startswith(type(error).__name__)
+
+
+@pytest.mark.parametrize("error", [EngineRefused(), EngineOverloaded()])
+def test_a_refusal_and_a_full_server_are_no_failures(error: EngineError) -> None:
+    single = replicas(8)[0]
+    for _ in range(10):
+        single.fail(error)
+    assert single.circuit.is_closed
+
+
+def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    opened_for = circuit.SHORTEST_SECONDS
+    for _ in range(6):
+        home.fail(EngineUnavailable())
+        assert choose(pair, 1) is not home
+        now += opened_for - 0.1
+        assert choose(pair, 1) is not home
+        now += 0.2
+        assert choose(pair, 1) is home
+        home.enter()
+        assert choose(pair, 1) is not home
+        home.leave()
+        opened_for = min(2 * opened_for, circuit.LONGEST_SECONDS)
+    assert opened_for < 30
+    home.enter()
+    home.circuit.succeed()
+    home.enter()
+    assert choose(pair, 1) is home
+
+
+def test_one_that_says_it_is_well_is_tried_at_once() -> None:
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    home.fail(EngineUnavailable())
+    home.circuit.invite()
+    assert choose(pair, 1) is home
+
+
+def test_where_none_is_trusted_trying_is_better_than_giving_up() -> None:
+    pair = replicas(8, 8)
+    for replica in pair:
+        replica.fail(EngineUnavailable())
+    first = choose(pair, 1)
+    assert first in pair
+    assert first
+    assert choose(pair, 1, {first}) is not first
+    assert choose(pair, 1, set(pair)) is None
