@@ -5,6 +5,7 @@ from rest_framework.request import Request
 
 from accounts.caller import Caller
 from accounts.keys import authenticate
+from inference import request_log
 
 
 class CallerUser:
@@ -25,6 +26,9 @@ class BearerAuthentication(BaseAuthentication):
         caller = authenticate(
             secret.strip() if scheme.lower() == "bearer" else None, request.headers.get("OpenAI-Project")
         )
+        line = request_log.of(getattr(request, "scope", {}))
+        if line:
+            line.caller = caller
         return CallerUser(caller), None
 
     def authenticate_header(self, request: Request) -> str:

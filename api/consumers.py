@@ -1,14 +1,22 @@
 """Token streams: ``POST /v1/chat/completions``."""
 
+from accounts.caller import Caller
 from accounts.errors import IdentityError
 from accounts.keys import aauthenticate
 from api import wire
 from api.errors import MethodNotAllowed, describe
 from api.exchange import HttpExchange
+from credits.errors import LedgerError
 from inference.answer import Reader
-from inference.chat import parse
+from inference.chat import Chat, parse
+from inference.claims import Claim
 from inference.completion import Completion, start
-from inference.errors import InferenceError
+from inference.errors import InferenceError, InvalidRequest
+from inference.idempotency import Replay, once
+from inference.problems import Repeated
+
+FIT_TO_BALANCE = "Parley-Fit-To-Balance"
+_STREAM_HEAD = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 class ChatCompletions(HttpExchange):
@@ -18,40 +26,66 @@ class ChatCompletions(HttpExchange):
         """Authenticate, parse, start, and send what comes."""
         if self.scope["method"] != "POST":
             raise MethodNotAllowed
-        caller = await aauthenticate(bearer(self.headers), self.headers.get(b"openai-project"))
-        completion = start(caller, parse(body), run_id=self.scope["request_id"])
-        async with completion.subscribe() as reader:
-            await completion.begun()
-            if completion.chat.stream:
-                await self._stream(completion, reader)
+        caller = self.line.caller = await aauthenticate(bearer(self.headers), self.headers.get(b"openai-project"))
+        chat = parse(body)
+        fits, key = fits_to_balance(self.headers), self.headers.get(b"idempotency-key")
+        if key is None:
+            run: Completion | Replay = start(caller, chat, run_id=self.request_id, fit_to_balance=fits)
+        else:
+            run = await self._once(caller, key, chat, fits=fits)
+        self.line.answered_by(run)
+        async with run.subscribe() as reader:
+            await run.begun()
+            writer = wire.ChatWire(run.id, run.created, chat.model)
+            if chat.stream:
+                await self._stream(run, reader, writer, wants_usage=chat.wants_usage)
             else:
-                await self._whole(completion, reader)
+                await self._whole(run, reader, writer)
 
-    async def _stream(self, completion: Completion, reader: Reader) -> None:
+    async def _once(self, caller: Caller, key: str, chat: Chat, *, fits: bool) -> Completion | Replay:
+        """Find what the Idempotency-Key stands for, or start it."""
+        asked = self.scope["path"] + (f" {FIT_TO_BALANCE}" if fits else "")
+        claim = Claim.of(caller, key, asked, chat, self.request_id)
+        return await once(claim, lambda claim: start(caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits))
+
+    def _head(self, run: Completion | Replay) -> dict[str, str]:
+        """Say so when the answer is that of an earlier request (its run is named in the body), or was made to fit."""
+        head = {} if run.id == self.request_id else {"idempotent-replayed": "true"}
+        return head if run.receipt.clamped_to is None else head | {"parley-max-tokens": str(run.receipt.clamped_to)}
+
+    async def _stream(
+        self, run: Completion | Replay, reader: Reader, writer: wire.ChatWire, *, wants_usage: bool
+    ) -> None:
         """Send each batch in one write; usage and ``[DONE]`` follow once the charge is settled."""
-        writer = wire.ChatWire(completion)
-        await self.begin(
-            200, "text/event-stream; charset=utf-8", {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        )
+        await self.begin(200, "text/event-stream; charset=utf-8", _STREAM_HEAD | self._head(run))
         opening = writer.role()
         try:
             async for batch in reader:
                 await self.write(opening + writer.events(batch.chunks))
                 opening = b""
-        except (InferenceError, IdentityError) as error:
+        except (InferenceError, IdentityError, LedgerError, Repeated) as error:
             # The status is long gone: the stream tells what happened, and ends.
             await self.write(wire.error_event(describe(error)) + wire.DONE, more=False)
             return
-        receipt = await completion.ended()
-        usage = writer.usage(receipt.usage) if completion.chat.wants_usage else b""
+        receipt = await run.ended()
+        usage = writer.usage(receipt.usage) if wants_usage else b""
         await self.write(usage + wire.DONE, more=False)
 
-    async def _whole(self, completion: Completion, reader: Reader) -> None:
+    async def _whole(self, run: Completion | Replay, reader: Reader, writer: wire.ChatWire) -> None:
         """Collect the stream; the charge is settled just before the answer goes out whole."""
         chunks = await reader.whole()
-        completion.answer.deliver(len(chunks))
-        receipt = await completion.ended()
-        await self.respond(200, wire.ChatWire(completion).whole(chunks, receipt.usage))
+        run.answer.deliver(len(chunks))
+        receipt = await run.ended()
+        head = self._head(run) | ({"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {})
+        await self.respond(200, writer.whole(chunks, receipt.usage), head)
+
+
+def fits_to_balance(headers: dict[bytes, str]) -> bool:
+    """Whether the answer may be made as short as the balance wants it. Raises InvalidRequest."""
+    value = headers.get(FIT_TO_BALANCE.lower().encode(), "false").lower()
+    if value not in ("true", "false"):
+        raise InvalidRequest(f"{FIT_TO_BALANCE} is true or false.", param=FIT_TO_BALANCE)
+    return value == "true"
 
 
 def bearer(headers: dict[bytes, str]) -> str | None:

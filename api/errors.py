@@ -3,12 +3,14 @@
 import logging
 from typing import Any
 
+import msgspec
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts.errors import MissingKey
+from inference import request_log
 from inference.problems import FORBIDDEN, INVALID, SERVER_ERROR, SHARED, Problem, Reading, Readings, read
 
 logger = logging.getLogger(__name__)
@@ -26,8 +28,9 @@ class ApiError(Problem, frozen=True):
     def headers(self) -> dict[str, str]:
         """What the response's head says about the error."""
         headers = {}
-        if self.status in _RETRY_AFTER:
-            headers["retry-after"] = str(_RETRY_AFTER[self.status])
+        retry_after = self.retry_after_seconds or _RETRY_AFTER.get(self.status)
+        if retry_after:
+            headers["retry-after"] = str(retry_after)
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         if self.status == 409:
@@ -68,7 +71,7 @@ READINGS: Readings = {
     exceptions.PermissionDenied: Reading(403, "forbidden", FORBIDDEN),
 }
 
-# When a client may usefully try again, in seconds.
+# When a client may usefully try again, in seconds, where nothing better is known.
 _RETRY_AFTER = {429: 1, 503: 2}
 
 
@@ -76,7 +79,7 @@ def describe(error: Exception) -> ApiError:
     """Translate any exception; one that nobody foresaw is logged and told without its internals."""
     problem = read(error, READINGS)
     if problem:
-        return ApiError(problem.status, problem.code, problem.type, problem.message, problem.param)
+        return ApiError(*msgspec.structs.astuple(problem))
     logger.error("unforeseen error", exc_info=error)
     return ApiError(*SERVER_ERROR)
 
@@ -84,4 +87,7 @@ def describe(error: Exception) -> ApiError:
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
     """Answer for Django REST framework."""
     described = describe(error)
+    line = request_log.of(getattr(context["request"], "scope", {}))
+    if line:
+        line.error = described.code
     return Response(described.body, status=described.status, headers=described.headers)

@@ -12,6 +12,7 @@ from django.conf import settings
 from api import wire
 from api.errors import describe
 from inference.completion import ReaderTooSlow
+from inference.request_log import RequestLine
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ class HttpExchange(AsyncConsumer):
     async def __call__(self, scope: dict[str, Any], receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one ASGI connection."""
         self.scope = scope
+        self.request_id: str = scope["request_id"]
+        self.line: RequestLine = scope["request_line"]
         self.base_send = send
         self.started = False
         self._is_gone = False
@@ -71,6 +74,7 @@ class HttpExchange(AsyncConsumer):
     async def fail(self, error: Exception) -> None:
         """Answer with an error."""
         described = describe(error)
+        self.line.error = described.code
         await self.respond(described.status, wire.error_body(described), described.headers)
 
     async def _listen(self, receive: ASGIReceiveCallable, answering: asyncio.Task[None]) -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from rest_framework import serializers
 
-from inference.models import Model
+from inference.models import Model, Price
 
 MICROCREDITS_PER_CREDIT = 1_000_000
 
@@ -49,13 +49,18 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         """Return the price in force: dollars per million tokens, exact, as strings."""
         price = model.current_price
         assert price is not None, "only models with a price in force are shown"
-        return {
-            "currency": "USD",
-            "unit": "per_million_tokens",
-            "input": _dollars(price.input_microcredits_per_mtok),
-            "output": _dollars(price.output_microcredits_per_mtok),
-            "cached_input": _dollars(price.cached_input_microcredits_per_mtok),
-        }
+        return rates(price)
+
+
+def rates(price: Price) -> dict[str, str | int]:
+    """Return a price's rates: dollars per million tokens, exact, as strings."""
+    return {
+        "currency": "USD",
+        "unit": "per_million_tokens",
+        "input": _dollars(price.input_microcredits_per_mtok),
+        "output": _dollars(price.output_microcredits_per_mtok),
+        "cached_input": _dollars(price.cached_input_microcredits_per_mtok),
+    }
 
 
 def _dollars(microcredits: int) -> str:

@@ -3,14 +3,12 @@
 Shapes: OpenAI's API reference, "The chat completion object" and "The chat completion chunk object".
 """
 
-import time
 from collections.abc import Iterable
 
 import msgspec
 
 from api.errors import ApiError
 from inference.chunks import Chunk, Usage
-from inference.completion import Completion
 
 _encode = msgspec.json.Encoder().encode
 
@@ -18,14 +16,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChatWire:
-    """Writes one run's answer."""
+    """Writes one run's answer: in the same bytes, however often. ``created`` is in Unix seconds."""
 
-    def __init__(self, completion: Completion) -> None:
-        self._head = {
-            "id": f"chatcmpl-{completion.id}",
-            "created": int(time.time()),
-            "model": completion.chat.model,
-        }
+    def __init__(self, run_id: str, created: int, model: str) -> None:
+        self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": model}
         head = _encode({"object": "chat.completion.chunk", **self._head})[1:-1]
         self._delta = b"data: {" + head + b',"choices":[{"index":0,"delta":'
         self._usage = b"data: {" + head + b',"choices":[],"usage":'
@@ -40,7 +34,7 @@ class ChatWire:
 
     def usage(self, usage: Usage) -> bytes:
         """Write the event that carries the usage."""
-        return self._usage + _encode(_usage(usage)) + b"}\n\n"
+        return self._usage + _encode(usage_fields(usage)) + b"}\n\n"
 
     def whole(self, chunks: list[Chunk], usage: Usage) -> bytes:
         """Write a whole answer."""
@@ -55,7 +49,7 @@ class ChatWire:
             message["tool_calls"] = tool_calls
         finish_reason = next((chunk.finish_reason for chunk in reversed(chunks) if chunk.finish_reason), None)
         choice = {"index": 0, "message": message, "logprobs": _join_logprobs(chunks), "finish_reason": finish_reason}
-        body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)}
+        body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage_fields(usage)}
         return _encode(body)
 
     def _event(self, chunk: Chunk) -> bytes:
@@ -101,7 +95,8 @@ def _delta(chunk: Chunk) -> bytes:
     return _encode(delta)
 
 
-def _usage(usage: Usage) -> dict[str, object]:
+def usage_fields(usage: Usage) -> dict[str, object]:
+    """Return tokens in OpenAI's shape."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

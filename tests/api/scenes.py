@@ -60,7 +60,13 @@ class Wire:
     """One connection that asks for a chat by hand and reads only what it wants to."""
 
     def __init__(
-        self, url: str, key: str, content: dict[str, Any] | bytes, *, receive_bytes: int | None = None
+        self,
+        url: str,
+        key: str,
+        content: dict[str, Any] | bytes,
+        *,
+        receive_bytes: int | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         address = urlsplit(url)
         assert address.hostname
@@ -73,8 +79,9 @@ class Wire:
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         )
+        head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items()) + "\r\n"
         self.socket.sendall(head.encode() + content)
         self.received = b""
 

@@ -69,8 +69,8 @@ def test_the_price_in_force_is_the_latest_that_has_started(raw: httpx2.Client, t
             cached_input_microcredits_per_mtok=0,
         )
     assert raw.get(f"/v1/models/{MODEL}").json()["pricing"]["input"] == "0.2"
-    Price.objects.filter(input_microcredits_per_mtok=300_000).update(starts_at=timezone.now())
-    assert raw.get(f"/v1/models/{MODEL}").json()["pricing"]["input"] == "0.3"
+    Price.objects.filter(input_microcredits_per_mtok=900_000).update(starts_at=timezone.now())
+    assert raw.get(f"/v1/models/{MODEL}").json()["pricing"]["input"] == "0.9"
 
 
 @pytest.mark.parametrize(

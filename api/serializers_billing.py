@@ -1,0 +1,111 @@
+"""Receipts and usage as /v1 shows them. Every amount comes twice: as whole nano-credits, and as exact dollars."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from api.serializers import rates
+from api.wire import usage_fields
+from credits.models import Hold
+from credits.money import nano_to_dollars
+from inference.chunks import Usage
+from inference.receipts import RunReceipt
+
+DIGITS_AFTER_SECONDS = 3
+
+
+class AmountField(serializers.Field[int, int, dict[str, int | str], int]):
+    """An amount of money; dollars are a string because a JSON number may lose its last digits."""
+
+    def to_representation(self, value: int) -> dict[str, int | str]:
+        """Write the amount in both units."""
+        return {"nano": value, "usd": dollars(value)}
+
+
+class HoldSerializer(serializers.Serializer[Hold]):
+    """What is known of a run that is still going."""
+
+    id = serializers.SerializerMethodField()
+    object = serializers.ReadOnlyField(default="receipt")
+    status = serializers.ReadOnlyField(default="in_progress")
+    project = serializers.SerializerMethodField()
+    key = serializers.SerializerMethodField()
+    held = AmountField(source="amount_nano")
+    started_at = serializers.DateTimeField(source="created_at")
+
+    def get_id(self, hold: Hold) -> str:
+        """Return the run's ``x-request-id``."""
+        return f"req_{hold.run}"
+
+    def get_project(self, hold: Hold) -> str:
+        """Return ``team/project``."""
+        path: str = self.context["projects"][int(hold.project)]
+        return path
+
+    def get_key(self, hold: Hold) -> str | None:
+        """Return the id of the key that spends; None for the browser."""
+        return hold.key or None
+
+
+class ReceiptSerializer(serializers.Serializer[RunReceipt]):
+    """What became of a run that has ended."""
+
+    id = serializers.CharField(source="request_id")
+    object = serializers.ReadOnlyField(default="receipt")
+    status = serializers.ReadOnlyField(default="settled")
+    completion_id = serializers.CharField()
+    project = serializers.CharField(source="run.project")
+    key = serializers.SerializerMethodField()
+    model = serializers.CharField(source="run.model_id")
+    endpoint_kind = serializers.CharField(source="run.endpoint.kind", allow_null=True)
+    streamed = serializers.BooleanField(source="run.streamed")
+    ending = serializers.CharField(source="run.ending")
+    ending_text = serializers.CharField(source="run.get_ending_display")
+    error = serializers.SerializerMethodField()
+    price = serializers.SerializerMethodField()
+    usage = serializers.SerializerMethodField()
+    generated_tokens = serializers.IntegerField(source="run.generated_tokens")
+    delivered_tokens = serializers.IntegerField(source="run.delivered_tokens")
+    counting = serializers.CharField(source="run.counting")
+    held = AmountField(source="held_nano")
+    charged = AmountField(source="charged_nano")
+    released = AmountField(source="released_nano")
+    lost = AmountField(source="lost_nano")
+    started_at = serializers.DateTimeField(source="run.started_at")
+    first_token_at = serializers.DateTimeField(source="run.first_token_at", allow_null=True)
+    ended_at = serializers.DateTimeField(source="run.ended_at")
+    first_token_seconds = serializers.SerializerMethodField()
+    tokens_per_second = serializers.SerializerMethodField()
+
+    def get_key(self, receipt: RunReceipt) -> str | None:
+        """Return the id of the key that spent; None for the browser."""
+        return receipt.run.key or None
+
+    def get_error(self, receipt: RunReceipt) -> str | None:
+        """Return the code of the error that ended the run; None if none did."""
+        return receipt.error_code or None
+
+    def get_price(self, receipt: RunReceipt) -> dict[str, Any]:
+        """Return the version of the price that was charged."""
+        price = receipt.run.price
+        return {"id": price.pk, "starts_at": price.starts_at, **rates(price)}
+
+    def get_usage(self, receipt: RunReceipt) -> dict[str, Any]:
+        """Return the tokens that were charged, as the answer itself told them."""
+        run = receipt.run
+        return usage_fields(Usage(run.prompt_tokens, run.delivered_tokens, run.cached_tokens))
+
+    def get_first_token_seconds(self, receipt: RunReceipt) -> float | None:
+        """Return how long the first token took."""
+        seconds = receipt.first_token_seconds
+        return None if seconds is None else round(seconds, DIGITS_AFTER_SECONDS)
+
+    def get_tokens_per_second(self, receipt: RunReceipt) -> float | None:
+        """Return how quickly tokens came."""
+        speed = receipt.tokens_per_second
+        return None if speed is None else round(speed, DIGITS_AFTER_SECONDS)
+
+
+def dollars(nano: int) -> str:
+    """Write the exact dollars, such as 0.0000042."""
+    return f"{nano_to_dollars(nano).normalize():f}"
