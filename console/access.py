@@ -2,7 +2,10 @@
 
 | | owner, admin | member | viewer |
 |---|---|---|---|
-| balance, usage | the whole team's | balance, and own usage | balance, and own usage |
+| balance, plan | yes | yes | yes |
+| usage, receipts | the whole team's | own | own |
+| budgets | all; sets those of projects and keys | the team's, projects' and own keys' | as a member |
+| ledger, holds, alerts | yes; sets thresholds and recipients | no | no |
 | keys | own, and sees and revokes everyone's | own | sees and revokes own, makes none |
 | people and projects | yes; only owners make and unmake owners | no | no |
 """
@@ -14,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from accounts.models import ApiKey, Membership, Project, Team, User
+from accounts.models import ApiKeyQuerySet, Membership, Project, Team, User
 from inference.models import Run
 
 __all__ = ["Seat", "login_required", "person", "seat", "teams_of"]
@@ -45,7 +48,7 @@ class Seat:
         """Whether this person may spend credits, and so make keys."""
         return self.role in Membership.CALLING_ROLES
 
-    def keys(self) -> "QuerySet[ApiKey]":
+    def keys(self) -> ApiKeyQuerySet:
         """Return the keys that this person may see and revoke, the newest first."""
         keys = self.team.api_keys.select_related("project__team", "issuer").order_by("-created_at")
         return keys if self.manages else keys.filter(issuer=self.user)

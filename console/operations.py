@@ -1,27 +1,22 @@
 """What an operator looks at first: today's spending, requests and errors, the endpoints, and who runs dry."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
-from django.db.models import Count, F, Q, Sum
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts.models import Team
-from console.usage import Amount
 from credits.money import NANO
 from inference import health
 from inference.models import Endpoint, Run
+from inference.usage import Amount, Span, usage
 
 LOW_CREDIT_NANO: Final = 1 * NANO
 TEAMS_LISTED: Final = 8
 ENDPOINTS_LISTED: Final = 24
-
-# What went wrong on our side of the wire; a caller who leaves or stops is no error.
-ERRORS: Final = (Run.Ending.ENGINE_ERROR, Run.Ending.TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +39,8 @@ def front_page(request: HttpRequest) -> dict[str, Any]:
 
 def today() -> Today:
     """Sum up today's runs."""
-    midnight = datetime.combine(timezone.now().astimezone(UTC).date(), time.min, UTC)
-    sums = Run.objects.filter(started_at__gte=midnight).aggregate(
-        requests=Count("pk"),
-        prompt=Sum("prompt_tokens", default=0),
-        completion=Sum("delivered_tokens", default=0),
-        cost=Sum("cost_nano", default=0),
-        errors=Count("pk", filter=Q(ending__in=ERRORS)),
-    )
-    return Today(Amount(sums["requests"], sums["prompt"], sums["completion"], sums["cost"]), sums["errors"])
+    amount = usage(Run.objects.all(), Span.latest(1)).total
+    return Today(amount, amount.errors)
 
 
 def endpoints() -> list[tuple[Endpoint, bool | None]]:

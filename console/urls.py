@@ -3,12 +3,25 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from console.views import grants, keys, overview, people, sign_in
+from console.views import alerts, billing, budgets, grants, keys, ledger, overview, people, receipts, sign_in
 
 app_name = "console"
 
 team_urls = [
     path("", overview.show_overview, name="overview"),
+    path("usage.csv", overview.export_usage, name="usage-csv"),
+    path("receipts/<str:request_id>", receipts.show_receipt, name="receipt"),
+    path("billing", billing.show_billing, name="billing"),
+    path("billing/budgets/add", budgets.add_budget, name="add-budget"),
+    path("billing/budgets/<int:budget_id>", budgets.change_budget, name="budget"),
+    path("billing/budgets/<int:budget_id>/remove", budgets.remove_budget, name="remove-budget"),
+    path("billing/ledger", ledger.show_ledger, name="ledger"),
+    path("billing/ledger.csv", ledger.export_csv, name="ledger-csv"),
+    path("billing/ledger.jsonl", ledger.export_chain, name="ledger-chain"),
+    path("billing/alerts", alerts.show_alerts, name="alerts"),
+    path("billing/alerts/low-balance", alerts.set_low_balance, name="set-low-balance"),
+    path("billing/alerts/addresses", alerts.set_addresses, name="set-addresses"),
+    path("billing/alerts/own", alerts.set_own, name="set-own-alerts"),
     path("keys", keys.show_keys, name="keys"),
     path("keys/<str:key_id>/revoke", keys.revoke_key, name="revoke-key"),
     path("people", people.show_people, name="people"),

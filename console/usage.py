@@ -1,104 +1,88 @@
-"""What was spent on what: sums over runs, by day and by model."""
+"""What the usage page is asked: over which days, of which project, by what; and the latest runs."""
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from functools import reduce
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django import forms
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from console.access import Seat
+from console.naming import Names
+from inference.errors import InvalidRequest
 from inference.models import Run
+from inference.usage import MAX_SPAN_DAYS, Dimension, Span, Usage, usage
 
-PERIODS_DAYS: Final = (7, 30, 90)
 RUNS_PER_PAGE: Final = 25
+DEFAULT_DAYS: Final = 30
+CUSTOM: Final = "custom"
+PERIODS: Final = [("7", "7 days"), (str(DEFAULT_DAYS), "30 days"), ("90", "90 days"), (CUSTOM, "Custom days")]
+DIMENSIONS: Final = [
+    (Dimension.MODEL.value, "By model"),
+    (Dimension.PROJECT.value, "By project"),
+    (Dimension.KEY.value, "By API key"),
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """Requests, tokens and nano-credits."""
+class UsageForm(forms.Form):
+    """A span of days, a project and a dimension; what is not said is the last 30 days of all projects, by model."""
 
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_nano: int = 0
+    project = forms.ChoiceField(required=False)
+    by = forms.ChoiceField(label="Grouped", choices=DIMENSIONS)
+    days = forms.ChoiceField(label="Period", choices=PERIODS)
+    first = forms.DateField(label="From (UTC)", required=False)
+    last = forms.DateField(label="To (UTC)", required=False)
 
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(
-            self.requests + other.requests,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cost_nano + other.cost_nano,
-        )
+    def __init__(self, seat: Seat, asked: Mapping[str, str]) -> None:
+        said = {name: text for name, text in asked.items() if text}
+        super().__init__({"by": Dimension.MODEL.value, "days": str(DEFAULT_DAYS)} | said)
+        self._seat = seat
+        self._projects = {project.slug: project for project in seat.projects()}
+        chooser = self.fields["project"]
+        assert isinstance(chooser, forms.ChoiceField)
+        chooser.choices = [("", "All projects"), *((slug, slug) for slug in self._projects)]
+        for name in ("project", "by", "days"):
+            self.fields[name].widget.attrs["class"] = "select"
+        for name in ("first", "last"):
+            self.fields[name].widget = forms.DateInput(format="%Y-%m-%d", attrs={"class": "input", "type": "date"})
 
+    def clean_by(self) -> Dimension:
+        """Return the dimension itself."""
+        return Dimension(self.cleaned_data["by"])
 
-@dataclass(frozen=True, slots=True)
-class ModelDay:
-    """What one model took on one day (UTC)."""
+    def clean(self) -> dict[str, Any]:
+        """Custom days have a beginning and an end."""
+        cleaned = self.cleaned_data
+        days, first, last = cleaned.get("days"), cleaned.get("first"), cleaned.get("last")
+        if days and days != CUSTOM:
+            cleaned["span"] = Span.latest(int(days))
+        elif days and not self.errors:
+            if first is None:
+                self.add_error("first", "Say with which day it begins.")
+            last = last or timezone.now().astimezone(UTC).date()
+            try:
+                cleaned["span"] = Span(first or last, last)
+            except InvalidRequest:
+                self.add_error("last", f"The days go forward, and are at most {MAX_SPAN_DAYS}.")
+        return cleaned
 
-    day: date
-    model: str
-    amount: Amount
+    def runs(self) -> "QuerySet[Run]":
+        """Return the runs that this person may see of what was asked for."""
+        project = self._projects.get(self.cleaned_data.get("project", ""))
+        return self._seat.runs().filter(project=project) if project else self._seat.runs()
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """A period of whole days up to and including today."""
-
-    first_day: date
-    last_day: date
-    rows: list[ModelDay] = field(default_factory=list)
-
-    @property
-    def total(self) -> Amount:
-        """Everything together."""
-        return _sum(row.amount for row in self.rows)
-
-    @property
-    def by_model(self) -> list[tuple[str, Amount]]:
-        """Each model's part, the dearest first."""
-        parts: defaultdict[str, Amount] = defaultdict(Amount)
-        for row in self.rows:
-            parts[row.model] += row.amount
-        return sorted(parts.items(), key=lambda part: (-part[1].cost_nano, part[0]))
-
-    @property
-    def by_day(self) -> list[tuple[date, Amount]]:
-        """Every day's part, those without a request included, in order of time."""
-        parts: defaultdict[date, Amount] = defaultdict(Amount)
-        for row in self.rows:
-            parts[row.day] += row.amount
-        length = (self.last_day - self.first_day).days + 1
-        return [(day, parts[day]) for day in (self.first_day + timedelta(days=index) for index in range(length))]
+    def usage(self) -> Usage:
+        """Sum up by day and by what was asked for; the form is valid. Raises InvalidRequest for too many rows."""
+        return usage(self.runs(), self.cleaned_data["span"], (Dimension.DAY, self.cleaned_data["by"]))
 
 
-def usage(runs: "QuerySet[Run]", days: int) -> Usage:
-    """Sum up the runs that started in the last ``days`` days, today included."""
-    today = timezone.now().astimezone(UTC).date()
-    first_day = today - timedelta(days=days - 1)
-    rows = (
-        runs.filter(started_at__gte=datetime.combine(first_day, time.min, UTC))
-        .values(day=TruncDate("started_at", tzinfo=UTC), name=F("model_id"))
-        .annotate(
-            requests=Count("pk"), prompt=Sum("prompt_tokens"), completion=Sum("delivered_tokens"), cost=Sum("cost_nano")
-        )
-        .order_by("-day", "-cost", "name")
-    )
-    return Usage(
-        first_day,
-        today,
-        [
-            ModelDay(row["day"], row["name"], Amount(row["requests"], row["prompt"], row["completion"], row["cost"]))
-            for row in rows
-        ],
-    )
-
-
-def _sum(amounts: Iterable[Amount]) -> Amount:
-    return reduce(Amount.__add__, amounts, Amount())
+def group_names(seat: Seat, groups: Sequence[str | int], by: Dimension) -> dict[str | int, str]:
+    """Return what groups of a dimension are called."""
+    if by == Dimension.MODEL:
+        return {group: str(group) for group in groups}
+    names = Names(seat, map(str, groups) if by == Dimension.KEY else ())
+    return {group: names.key(str(group)) if by == Dimension.KEY else names.project(group) for group in groups}
 
 
 def latest(runs: "QuerySet[Run]", before: datetime | None) -> tuple[list[Run], datetime | None]:

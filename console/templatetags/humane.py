@@ -27,3 +27,28 @@ def ago(moment: datetime) -> str:
 def unlocalized(number: float) -> str:
     """Write a length of a drawing."""
     return f"{number:g}"
+
+
+@register.filter
+def at_most(number: int, limit: int) -> int:
+    """Cut a number at a limit."""
+    return min(number, limit)
+
+
+@register.filter
+def percents(written: str) -> str:
+    """Write a budget's thresholds as people do: ``50, 80 and 100%``."""
+    *rest, last = written.split(",")
+    return f"{', '.join(rest)} and {last}%" if rest else f"{last}%"
+
+
+@register.filter
+def period(name: str) -> str:
+    """Say over what a budget counts."""
+    return {"total": "In all", "day": "Each day", "month": "Each month"}[name]
+
+
+@register.filter
+def period_adjective(name: str) -> str:
+    """Say it as a budget's adjective."""
+    return {"total": "total", "day": "daily", "month": "monthly"}[name]

@@ -1,8 +1,18 @@
 """Amounts as people read them."""
 
+from typing import Final
+
 from django import template
 
 from credits.money import format_dollars
 
 register = template.Library()
 register.filter("dollars", format_dollars)
+
+_NANO_IN_MICRO: Final = 1_000
+
+
+@register.filter
+def per_million(microcredits_per_mtok: int) -> str:
+    """Write a price as dollars for a million tokens."""
+    return format_dollars(microcredits_per_mtok * _NANO_IN_MICRO)

@@ -4,15 +4,24 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console import chart, usage
-from console.access import Seat, login_required, person, seat, teams_of
+from console import usage
+from console.access import login_required, person, seat, teams_of
+from console.chart import chart, group_of
+from console.usage import CUSTOM, UsageForm, group_names
 from console.views.pages import page
 from credits.balances import balance_of
+from credits.money import nano_to_dollars
+from inference.downloads import csv_lines, download
+from inference.errors import InvalidRequest
+from inference.usage import Amount, Usage
+
+CSV_MEASURES = ["requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_dollars"]
 
 
 @require_safe
@@ -34,34 +43,71 @@ def show_home(request: HttpRequest, tab: str = "overview") -> HttpResponse:
 def show_overview(request: HttpRequest, team: str) -> HttpResponse:
     """Show the team's balance, and the usage that this person may see."""
     place = seat(request, team)
-    runs, asked = place.runs(), request.GET.get("project", "")
-    project = place.projects().filter(slug=asked).first() if asked else None
-    if project is not None:
-        runs = runs.filter(project=project)
-    days = _days(request)
-    spent = usage.usage(runs, days)
-    page_of_runs, older = usage.latest(runs, _moment(request))
+    form = UsageForm(place, request.GET)
+    spent = _usage(form)
+    runs, older = usage.latest(form.runs(), _moment(request))
     context: dict[str, Any] = {
         "tab": "overview",
         "balance": balance_of(place.team.pk),
-        "usage": spent,
-        "bars": chart.bars(spent),
-        "runs": page_of_runs,
+        "form": form,
+        "runs": runs,
         "older": older,
         "is_older": "before" in request.GET,
-        "project_slug": project.slug if project else "",
-        **_choices(place, days),
+        "asked": _asked(request),
     }
+    if spent is None:
+        return page(request, place, "console/overview.html", context, status=400)
+    by = form.cleaned_data["by"]
+    names = group_names(place, [group for group, _ in group_of(spent, by)], by)
+    context |= {"usage": spent, "chart": chart(spent, by, names), "by": by.value, "is_custom": _is_custom(form)}
     return page(request, place, "console/overview.html", context)
 
 
-def _choices(place: Seat, days: int) -> dict[str, Any]:
-    return {"projects": list(place.projects()), "periods": usage.PERIODS_DAYS, "days": days}
+@require_safe
+@login_required
+def export_usage(request: HttpRequest, team: str) -> HttpResponseBase:
+    """Send the usage that was asked for as a table: a row for each day and group."""
+    place = seat(request, team)
+    form = UsageForm(place, request.GET)
+    spent = _usage(form)
+    if spent is None:
+        return show_overview(request, team)
+    by, span = form.cleaned_data["by"], spent.span
+    names = group_names(place, [group for group, _ in group_of(spent, by)], by)
+    rows = [[str(row.day), group := getattr(row, by.value), names[group], *_measures(row.amount)] for row in spent.rows]
+    filename = f"{place.team}-usage-by-{by.value}-{span.first_day}-{span.last_day}.csv"
+    return download(
+        csv_lines(["day_utc", by.value, f"{by.value}_name", *CSV_MEASURES], rows), filename, "text/csv; charset=utf-8"
+    )
 
 
-def _days(request: HttpRequest) -> int:
-    asked = request.GET.get("days", "")
-    return next((days for days in usage.PERIODS_DAYS if str(days) == asked), 30)
+def _usage(form: UsageForm) -> Usage | None:
+    """Return what was asked for; None where the form says what is wrong with that."""
+    if not form.is_valid():
+        return None
+    try:
+        return form.usage()
+    except InvalidRequest:
+        form.add_error(None, "That are more rows than a page can show. Ask for fewer days, or one project.")
+        return None
+
+
+def _measures(amount: Amount) -> list[object]:
+    tokens = (amount.prompt_tokens, amount.cached_tokens, amount.completion_tokens)
+    return [amount.requests, amount.errors, *tokens, f"{nano_to_dollars(amount.cost_nano):f}"]
+
+
+def _is_custom(form: UsageForm) -> bool:
+    return bool(form.cleaned_data["days"] == CUSTOM)
+
+
+def _asked(request: HttpRequest) -> str:
+    """Return the question as it stands in the address, for links to other pages of the same."""
+    kept = request.GET.copy()
+    for name in list(kept):
+        if name not in UsageForm.base_fields or not kept[name]:
+            del kept[name]
+    return kept.urlencode()
 
 
 def _moment(request: HttpRequest) -> datetime | None:

@@ -25,6 +25,14 @@ PAGES = [
     "/console/teams/demo/",
     "/console/teams/demo/keys",
     "/console/teams/demo/people",
+    "/console/teams/demo/billing",
+    "/console/teams/demo/billing/ledger",
+    "/console/teams/demo/billing/alerts",
+    "/console/teams/demo/billing/budgets/add",
+    f"/console/teams/{EMPTY_TEAM}/",
+    f"/console/teams/{EMPTY_TEAM}/billing",
+    f"/console/teams/{EMPTY_TEAM}/billing/ledger",
+    f"/console/teams/{EMPTY_TEAM}/billing/alerts",
     "/console/password",
 ]
 ADMIN_PAGES = re.compile(r"/admin/(\w+)/(\w+)/(add/|\?.*)?")
@@ -82,6 +90,8 @@ def look_at(page: Page, addresses: Iterable[str], watch: Watch, subtests: pytest
 
 def test_every_page_of_the_site(answered: str, page: Page, watch: Watch, subtests: pytest.Subtests) -> None:
     look_at(page, [*PAGES, answered], watch, subtests)
+    page.goto("/console/teams/demo/billing/ledger")
+    look_at(page, links(page, re.compile(r"/console/teams/demo/receipts/req_\w+"))[:1], watch, subtests)
     page.goto("/console/teams/demo/keys")
     look_at(page, links(page, re.compile(r"/console/teams/demo/keys/\w+/revoke")), watch, subtests)
     page.goto("/console/teams/demo/people")

@@ -1,18 +1,23 @@
 """Balance and usage: who sees what was spent on what."""
 
+import csv
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
+from accounts import keys
 from accounts.models import Project, User
-from console import chart, usage
-from console.usage import Amount
+from console import usage
+from console.chart import HEIGHT, MAX_PARTS, OTHER, WIDTH, Chart, chart, group_of
 from credits import ledger
 from credits.balances import balance_of
 from credits.models import Account, Hold
 from inference.models import Run
+from inference.usage import Amount, Dimension, Span
+from inference.usage import usage as summed
 from tests.console.conftest import Browser
+from tests.console.downloads import fetch
 from tests.console.scenes import Page, run
 
 pytestmark = pytest.mark.django_db
@@ -47,20 +52,141 @@ def test_sums_are_by_model_and_by_day(member: User, project: Project) -> None:
     run(project, member, cost_nano=7, at=now, model_id="fable/owl-2b")
     run(project, member, cost_nano=11, at=now - timedelta(days=3))
     run(project, member, cost_nano=13, at=now - timedelta(days=40))
-    spent = usage.usage(Run.objects.all(), 7)
+    spent = summed(Run.objects.all(), Span.latest(7), (Dimension.DAY, Dimension.MODEL))
     assert spent.total == Amount(3, 30, 15, 23)
     assert [(model, amount.cost_nano) for model, amount in spent.by_model] == [
         ("fable/fox-1b", 16),
         ("fable/owl-2b", 7),
     ]
     assert [amount.cost_nano for _, amount in spent.by_day] == [0, 0, 0, 11, 0, 0, 12]
-    heights = [bar.height for bar in chart.bars(spent)]
-    assert max(heights) == chart.HEIGHT
-    assert heights.count(0) == 5
+
+
+def drawn(days: int, by: Dimension = Dimension.MODEL) -> Chart:
+    """Draw the runs there are; groups are called by their ids."""
+    spent = summed(Run.objects.all(), Span.latest(days), (Dimension.DAY, by))
+    return chart(spent, by, {group: str(group) for group, _ in group_of(spent, by)})
 
 
 def test_a_period_without_a_run_draws_too() -> None:
-    assert {bar.height for bar in chart.bars(usage.usage(Run.objects.all(), 30))} == {0}
+    empty = drawn(30)
+    assert (empty.parts, empty.top_nano, len(empty.days)) == ([], 0, 30)
+    assert {len(day.blocks) for day in empty.days} == {0}
+
+
+def test_bars_are_piled_up_to_a_round_number(member: User, project: Project) -> None:
+    for model_id, cost_nano in (("fable/fox-1b", 100), ("fable/owl-2b", 60), ("fable/elk-3b", 0)):
+        run(project, member, cost_nano=cost_nano, model_id=model_id)
+    bars = drawn(7)
+    assert [(part.name, part.colour) for part in bars.parts] == [
+        ("fable/fox-1b", "chart-1"),
+        ("fable/owl-2b", "chart-2"),
+        ("fable/elk-3b", "chart-3"),
+    ]
+    assert (bars.top_nano, bars.half_nano) == (200, 100)
+    today = bars.days[-1]
+    assert [(block.y, block.height) for block in today.blocks] == [
+        (HEIGHT / 2, HEIGHT / 2),
+        (HEIGHT * 0.2, HEIGHT * 0.3),
+    ]
+    assert bars.days[0].x >= 0
+    assert today.x + today.width <= WIDTH
+
+
+def test_a_day_of_free_requests_shows(member: User, project: Project) -> None:
+    run(project, member, cost_nano=0)
+    assert [block.height > 0 for block in drawn(7).days[-1].blocks] == [True]
+
+
+def test_more_groups_than_colours_share_one(member: User, project: Project) -> None:
+    for number in range(MAX_PARTS + 3):
+        run(project, member, cost_nano=100 - number, model_id=f"fable/m-{number}")
+    parts = drawn(7).parts
+    assert [part.name for part in parts][-2:] == [f"fable/m-{MAX_PARTS - 1}", f"{OTHER} (3)"]
+    assert sum(part.amount.cost_nano for part in parts) == sum(100 - number for number in range(MAX_PARTS + 3))
+
+
+@pytest.mark.parametrize(("cost_nano", "top_nano"), [(1, 1), (3, 5), (5, 5), (6, 10), (99, 100), (10**18, 10**18)])
+def test_the_scale_ends_at_a_round_number(member: User, project: Project, cost_nano: int, top_nano: int) -> None:
+    run(project, member, cost_nano=cost_nano)
+    assert drawn(7).top_nano == top_nano
+
+
+def test_usage_is_grouped_as_asked(browser: Browser, owner: User, member: User, project: Project) -> None:
+    key, _ = keys.create(name="nightly", issuer=member, team=project.team)
+    run(project, member, cost_nano=3, key=key.pk)
+    run(project.team.projects.create(slug="reports"), member, cost_nano=5)
+    client = browser(owner)
+    for by, names in (
+        ("model", ["fable/fox-1b"]),
+        ("project", ["reports", "inference"]),
+        ("key", ["browser", "nightly"]),
+    ):
+        assert [part.name for part in client.get(f"{URL}?by={by}").context["chart"].parts] == names
+    one = client.get(f"{URL}?by=key&project=reports").context["chart"]
+    assert [(part.name, part.amount.cost_nano) for part in one.parts] == [("browser", 5)]
+
+
+def test_custom_days_have_a_beginning_and_an_end(browser: Browser, owner: User, member: User, project: Project) -> None:
+    for days in (10, 20, 30):
+        run(project, member, cost_nano=days, at=timezone.now() - timedelta(days=days))
+    today = datetime.now(UTC).date()
+    first, last = today - timedelta(days=20), today - timedelta(days=11)
+    asked = f"{URL}?days=custom&first={first}&last={last}"
+    page = browser(owner).get(asked)
+    assert page.context["usage"].total.cost_nano == 20
+    assert len(page.context["chart"].days) == 10
+    assert f'value="{first}"' in page.content.decode()
+    open_end = browser(owner).get(f"{URL}?days=custom&first={first}")
+    assert open_end.context["usage"].total.cost_nano == 30
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("days=custom", "Say with which day it begins"),
+        ("days=custom&first=2026-02-30", "Enter a valid date"),
+        ("days=custom&first=2026-02-03&last=2026-02-01", "The days go forward"),
+        ("days=custom&first=2000-01-01&last=2026-02-01", "at most 366"),
+        ("days=custom&first=0001-01-01", "at most 366"),
+        ("days=-1", "Select a valid choice"),
+        ("by=user", "Select a valid choice"),
+        ("project=elsewhere", "Select a valid choice"),
+        ("project=%00", "Select a valid choice"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_said_and_kept(
+    browser: Browser, owner: User, project: Project, query: str, words: str
+) -> None:
+    page = browser(owner).get(f"{URL}?{query}")
+    assert page.status_code == 400
+    assert words in page.content.decode()
+    assert browser(owner).get(f"{URL}usage.csv?{query}").status_code == 400
+
+
+def test_the_table_of_usage_has_what_one_may_see(owner: User, member: User, project: Project) -> None:
+    key, _ = keys.create(name="=cmd", issuer=member, team=project.team)
+    run(project, member, cost_nano=12_340, key=key.pk, cached_tokens=3, ending=Run.Ending.ENGINE_ERROR)
+    run(project, owner, cost_nano=1)
+    today = str(datetime.now(UTC).date())
+    response, text = fetch(member, f"{URL}usage.csv?by=key")
+    assert response.headers["Content-Disposition"].startswith('attachment; filename="acme-usage-by-key-')
+    assert list(csv.DictReader(text.splitlines())) == [
+        {
+            "day_utc": today,
+            "key": key.pk,
+            "key_name": "'=cmd",
+            "requests": "1",
+            "errors": "1",
+            "prompt_tokens": "10",
+            "cached_tokens": "3",
+            "completion_tokens": "5",
+            "cost_dollars": "0.000012340",
+        }
+    ]
+    rows = list(csv.DictReader(fetch(owner, f"{URL}usage.csv?by=project")[1].splitlines()))
+    assert [(row["project"], row["project_name"], row["requests"]) for row in rows] == [
+        (str(project.pk), "inference", "2")
+    ]
 
 
 def test_runs_go_on_a_page_further_without_a_gap(browser: Browser, member: User, project: Project) -> None:
@@ -76,7 +202,7 @@ def test_runs_go_on_a_page_further_without_a_gap(browser: Browser, member: User,
 
 
 @pytest.mark.parametrize(
-    "query", ["before=x", "before=2026-13-45", "days=-1", "days=1e9", "project=%00", "before=2026-01-01"]
+    "query", ["before=x", "before=2026-13-45", "before=%00", "before=2026-01-01", "project=&by=&days="]
 )
 def test_a_nonsensical_question_gets_the_usual_page(
     browser: Browser, member: User, project: Project, query: str

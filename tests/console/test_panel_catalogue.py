@@ -8,25 +8,46 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from inference.admin_forms import PRICE_LEAD
 from inference.models import Endpoint, Model, Price
 from tests.console.scenes import MODEL, model
 
 
 @pytest.mark.django_db
-def test_a_price_is_added_in_dollars_and_starts_now_or_later(panel: Client) -> None:
+def test_a_price_is_added_in_dollars_and_starts_in_the_future(panel: Client) -> None:
     model()
     add = reverse("admin:inference_price_add")
-    start = timezone.now()
-    values = {"model": MODEL, "input_dollars": "0.71", "output_dollars": "2", "starts_at": f"{start:%Y-%m-%dT%H:%M}"}
+    before = timezone.now()
+    values = {"model": MODEL, "input_dollars": "0.71", "output_dollars": "2", "starts_at": ""}
     assert panel.post(add, values).status_code == 302
     price = Price.objects.latest()
     assert price.input_microcredits_per_mtok == price.cached_input_microcredits_per_mtok == 710_000
     assert price.output_microcredits_per_mtok == 2_000_000
-    later = start + timedelta(days=3)
-    for fields in ({"input_dollars": "-1"}, {"output_dollars": "1e5"}, {"input_dollars": "0.0000001"}):
-        assert panel.post(add, values | {"starts_at": f"{later:%Y-%m-%dT%H:%M}"} | fields).status_code == 200
-    assert "A price starts now or later" in panel.post(add, values | {"starts_at": "2020-01-01T00:00"}).content.decode()
+    # At once means: when every process has heard of it.
+    assert before + PRICE_LEAD <= price.starts_at <= timezone.now() + PRICE_LEAD
+    later = f"{before + timedelta(days=3):%Y-%m-%dT%H:%M}"
+    impossible: list[dict[str, str]] = [
+        *({"input_dollars": written} for written in ("-1", "0.0000001", "NaN", "inf", "", "True", "1001", "9" * 20)),
+        {"output_dollars": "1e5"},
+        {"cached_input_dollars": "-0.01"},
+        {"starts_at": "9999-01-01T00:00"},
+        {"starts_at": "soon"},
+    ]
+    for fields in impossible:
+        assert (fields, panel.post(add, {**values, "starts_at": later, **fields}).status_code) == (fields, 200)
     assert Price.objects.count() == 2
+    assert panel.post(add, values | {"starts_at": later}).status_code == 302
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ago", [timedelta(minutes=1), timedelta(minutes=20), timedelta(days=400)])
+def test_a_price_never_starts_in_the_past_where_runs_were_charged_by_another(panel: Client, ago: timedelta) -> None:
+    model()
+    starts_at = f"{timezone.now() - ago:%Y-%m-%dT%H:%M}"
+    values = {"model": MODEL, "input_dollars": "1", "output_dollars": "2", "starts_at": starts_at}
+    page = panel.post(reverse("admin:inference_price_add"), values).content.decode()
+    assert "A price starts in the future" in page
+    assert Price.objects.count() == 1
 
 
 Enter = Callable[..., Client]
@@ -83,7 +104,7 @@ def test_a_model_is_added_with_boxes_and_keeps_what_the_hub_called_otherwise(pan
         "id": "fable/owl",
         "name": "Owl",
         "context_tokens": "4096",
-        "template_tokens": "8",
+        **dict.fromkeys(("template_tokens", "template_system_tokens", "template_tools_tokens", "image_tokens"), "8"),
         "lifecycle": "available",
     }
     empty = {f"{rows}-{form}_FORMS": "0" for rows in ("prices", "endpoints") for form in ("TOTAL", "INITIAL")}
@@ -93,6 +114,15 @@ def test_a_model_is_added_with_boxes_and_keeps_what_the_hub_called_otherwise(pan
     assert (owl.modalities, owl.features) == (["text", "image"], [])
     Model.objects.update(features=["telepathy"])
     assert "telepathy" in panel.get(reverse("admin:inference_model_change", args=["fable/owl"])).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["http://169.254.169.254", "http://8.8.8.8", "https://0x7f000001/v1"])
+def test_an_endpoint_is_in_the_engines_networks(panel: Client, address: str) -> None:
+    values = {"model": model().pk, "kind": "tgi", "base_url": address, "concurrency": "4"}
+    answer = panel.post(reverse("admin:inference_endpoint_add"), values)
+    assert "No engine may be at this address" in answer.content.decode()
+    assert not Endpoint.objects.exists()
 
 
 @pytest.mark.django_db

@@ -1,0 +1,37 @@
+"""What a team has, what is set aside, what its budgets leave and what its plan gives."""
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from console import billing
+from console.access import login_required, seat
+from console.views.pages import page
+from credits.balances import balance_of
+from inference.usage import Span, usage
+
+
+@require_safe
+@never_cache
+@login_required
+def show_billing(request: HttpRequest, team: str) -> HttpResponse:
+    """Show where the team's credits stand."""
+    place = seat(request, team)
+    account = billing.account_of(place)
+    today = timezone.now().date()
+    balance = balance_of(place.team.pk)
+    holds = billing.held_runs(place) if place.manages else []
+    context = {
+        "tab": "billing",
+        "section": "billing",
+        "account": account,
+        "balance": balance,
+        "month": usage(place.runs(), Span(today.replace(day=1), today)).total,
+        "today": today,
+        "plan": billing.plan_of(account),
+        "budgets": billing.budgets(place),
+        "holds": holds,
+        "unlisted_holds": max(balance.hold_count - len(holds), 0),
+    }
+    return page(request, place, "console/billing.html", context)

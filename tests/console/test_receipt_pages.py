@@ -1,0 +1,88 @@
+"""A run's receipt in the console: everything about it, for whoever may see the run."""
+
+import pytest
+
+from accounts import keys
+from accounts.models import Project, Team, User
+from inference.models import Run
+from tests.console.conftest import Browser
+from tests.console.spending import DOLLAR, grant, hold, spend
+
+pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
+
+URL = "/console/teams/acme/receipts"
+
+
+def test_a_receipt_says_all_of_it(browser: Browser, owner: User, member: User, team: Team, project: Project) -> None:
+    grant(team)
+    key, _ = keys.create(name="nightly", issuer=member, team=team)
+    ran = spend(
+        project,
+        member,
+        12_340,
+        held_nano=DOLLAR,
+        key=key.pk,
+        cached_tokens=3,
+        generated_tokens=6,
+        ending=Run.Ending.OUT_OF_CREDITS,
+        error="InsufficientCredits",
+        counting=Run.Counting.TOKENIZER,
+    )
+    page = browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+    for words in (
+        f"req_{ran.pk}",
+        "$0.00001234",
+        "$1.00",
+        "$0.99998766",
+        "fable/fox-1b",
+        f"#{ran.price_id}, from",
+        "acme/inference",
+        "nightly",
+        "member@example.org",
+        "the credits ran out",
+        "/docs/errors#insufficient_quota",
+        "Counted by the engine&#x27;s tokenizer over the delivered text",
+        "$0.22",
+        "$0.11",
+        "entry #2",
+    ):
+        assert words in page, words
+
+
+def test_a_receipt_is_found_by_each_name_of_its_run(
+    browser: Browser, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    ran = spend(project, member, DOLLAR)
+    for prefix in ("req_", "chatcmpl-", ""):
+        page = browser(member).get(f"{URL}/{prefix}{ran.pk}")
+        assert page.status_code == 200
+        # What a member may not read is not linked either.
+        assert "entry #" not in page.content.decode()
+    for nonsense in ("req_", "req_xyz", f"req_{ran.pk[:-1]}", "%00", f"REQ_{ran.pk}"):
+        assert browser(member).get(f"{URL}/{nonsense}").status_code == 404
+
+
+@pytest.mark.parametrize("ending", Run.Ending.values)
+def test_every_ending_has_words(browser: Browser, owner: User, project: Project, member: User, ending: str) -> None:
+    grant(project.team)
+    ran = spend(project, member, 5, ending=ending)
+    assert "Ended because" in browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+
+
+def test_a_run_under_way_shows_what_is_held(browser: Browser, owner: User, team: Team, project: Project) -> None:
+    grant(team)
+    run_id = "0123456789abcdef" * 2
+    hold(project, DOLLAR * 3, run_id=run_id)
+    page = browser(owner).get(f"{URL}/req_{run_id}").content.decode()
+    assert "under way" in page
+    assert "$3.00" in page
+
+
+def test_a_free_run_says_that_nothing_was_charged(
+    browser: Browser, owner: User, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    ran = spend(project, member, 0, held_nano=DOLLAR)
+    page = browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+    assert "no entry: nothing was charged" in page
