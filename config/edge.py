@@ -1,4 +1,4 @@
-"""What every HTTP exchange gets, whichever server and whichever room answers it: an id, and a body within bounds."""
+"""What every HTTP exchange gets, whoever answers it: an id, a body within bounds, and a line in the log."""
 
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,9 @@ from django.conf import settings
 
 from api.errors import RequestTooLarge, describe
 from api.wire import error_body
+from inference import metrics
+from inference.problems import SERVER_ERROR
+from inference.request_log import RequestLine
 
 
 class Edge:
@@ -34,29 +37,42 @@ class Edge:
             await self._application(scope, receive, send)
             return
         request_id = uuid4().hex
-        exchange = _Exchange(receive, send, b"req_" + request_id.encode())
-        if _declared_length(scope) > settings.MAX_BODY_BYTES:
-            await exchange.fail(RequestTooLarge())
-            return
-        tagged: Any = {**scope, "request_id": request_id}
+        line = RequestLine(request_id, scope["method"], scope["path"])
+        exchange = _Exchange(receive, send, b"req_" + request_id.encode(), line)
+        tagged: Any = {**scope, "request_id": request_id, "request_line": line}
         try:
+            if _declared_length(scope) > settings.MAX_BODY_BYTES:
+                raise RequestTooLarge
             await self._application(tagged, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.is_started:
+                line.error = SERVER_ERROR.code
                 raise
             await exchange.fail(error)
+        finally:
+            line.end(exchange.status)
+            metrics.responded("v1" if scope["path"].startswith("/v1/") else "pages", line.status)
 
 
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable, request_id: bytes) -> None:
+    def __init__(
+        self, receive: ASGIReceiveCallable, send: ASGISendCallable, request_id: bytes, line: RequestLine
+    ) -> None:
         self._receive = receive
         self._send = send
         self._request_id = request_id
+        self._line = line
         self._received_bytes = 0
         self._is_refused = False
-        self.is_started = False
+        # Of the response, once it has begun.
+        self.status: int | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the status is already sent."""
+        return self.status is not None
 
     async def receive(self) -> ASGIReceiveEvent:
         """Pass the body on; once it is too long, the application sees a client that went away."""
@@ -73,13 +89,14 @@ class _Exchange:
         if self._is_refused:
             return
         if event["type"] == "http.response.start":
-            self.is_started = True
+            self.status = event["status"]
             event["headers"] = [*event["headers"], (b"x-request-id", self._request_id)]
         await self._send(event)
 
     async def fail(self, error: Exception) -> None:
         """Answer with an error in the application's place, and close the connection instead of reading the rest."""
         described = describe(error)
+        self._line.error = described.code
         body = error_body(described)
         headers = [
             (b"content-type", b"application/json"),

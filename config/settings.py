@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from environs import Env, validate
 
+from config.mail import check_mail, default_sender
+from config.networks import PRIVATE, check_embedded, engine_networks
 from config.secret import secret_key
 
 env = Env()
@@ -160,6 +162,23 @@ STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 
+# --- E-mail ---------------------------------------------------------------------------------------------------------
+
+# Without a mail server, messages are written into files: a fresh installation works, and nothing is lost.
+EMAIL_HOST = env.str("EMAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+EMAIL_PORT = env.int("EMAIL_PORT", 25, validate=validate.Range(min=1, max=65535))
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+# STARTTLS, usually on port 587; or TLS from the first byte, usually on port 465.
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)
+# For each step of the conversation with the mail server.
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", 10, validate=validate.Range(min=0.1, max=60))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default_sender(_public_host), validate=validate.Email())
+check_mail(EMAIL_HOST, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, is_tls=EMAIL_USE_TLS, is_ssl=EMAIL_USE_SSL)
+
 # --- Limits: sizes in bytes, times in seconds -----------------------------------------------------------------------
 
 # The largest request body, HTTP and chunked alike; TGI's own limit is 2,000,000.
@@ -178,6 +197,13 @@ PROJECT_CONCURRENCY = env.int("PROJECT_CONCURRENCY", 128, validate=_positive)
 HOLD_WAIT_SECONDS = env.float("HOLD_WAIT_SECONDS", 30, validate=_positive)
 # A hold outlives its run's deadline by this much; then it expires without anyone's help.
 HOLD_GRACE_SECONDS = env.float("HOLD_GRACE_SECONDS", 60, validate=_positive)
+# A limit on the answer up to this many tokens is set aside whole; without one, or above it, the hold covers a first
+# slice and grows while tokens flow, but begins only where an answer of at least so many tokens can be paid.
+HOLD_WHOLE_TOKENS = env.int("HOLD_WHOLE_TOKENS", 4_096, validate=_positive)
+SLICE_TOKENS = env.int("SLICE_TOKENS", 1_024, validate=_positive)
+MINIMUM_ANSWER_TOKENS = env.int("MINIMUM_ANSWER_TOKENS", 32, validate=_positive)
+# An answer that cannot go on for other requests' holds waits this long for them to end before it is cut short.
+SLICE_WAIT_SECONDS = env.float("SLICE_WAIT_SECONDS", 5, validate=_positive)
 # A reader that falls this far behind, or takes nothing for this long, is cut.
 READER_BYTES = env.int("READER_BYTES", 1_048_576, validate=_positive)
 READER_SECONDS = env.float("READER_SECONDS", 30, validate=_positive)
@@ -194,6 +220,15 @@ LINGER_SECONDS = env.float("LINGER_SECONDS", 10, validate=_positive)
 SHUTDOWN_SECONDS = env.float("SHUTDOWN_SECONDS", 5, validate=validate.Range(min=0))
 # How long a run that asked to be resumable lives without a subscriber.
 RECONNECT_GRACE_SECONDS = env.float("RECONNECT_GRACE_SECONDS", 10, validate=validate.Range(min=0))
+# How long the answer to a request with an Idempotency-Key can be had again.
+IDEMPOTENCY_KEEP_SECONDS = env.float("IDEMPOTENCY_KEEP_SECONDS", 86_400, validate=_positive)
+# A killed process loses the Idempotency-Keys that it was answering after this; one that lives renews them in time.
+IDEMPOTENCY_LEASE_SECONDS = env.float("IDEMPOTENCY_LEASE_SECONDS", 30, validate=_positive)
+
+# --- Operating ------------------------------------------------------------------------------------------------------
+
+# Who may read /metrics: whoever sends this as a Bearer token; without it, only clients on this machine.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=validate.Regexp(r"\A(\S{16,})?\Z", error="16 characters or more"))
 
 # --- Model cards ----------------------------------------------------------------------------------------------------
 
@@ -201,9 +236,17 @@ RECONNECT_GRACE_SECONDS = env.float("RECONNECT_GRACE_SECONDS", 10, validate=vali
 HF_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 HF_HUB_OFFLINE = env.bool("HF_HUB_OFFLINE", False)
 
+# --- Engines --------------------------------------------------------------------------------------------------------
+
+# Where the models' servers may be, separated by commas: networks, and names of servers that may be anywhere in public,
+# such as router.huggingface.co. Link-local addresses are never called.
+ENGINE_NETWORKS, ENGINE_HOSTS = engine_networks(env.list("ENGINE_NETWORKS", list(PRIVATE)))
+
 # --- The embedded engine --------------------------------------------------------------------------------------------
 
 EMBEDDED_ENGINE = env.bool("EMBEDDED_ENGINE", True)
+if EMBEDDED_ENGINE:
+    check_embedded(ENGINE_NETWORKS)
 # Parallel answers, and the context of each in tokens.
 EMBEDDED_SLOTS = env.int("EMBEDDED_SLOTS", 4, validate=_positive)
 EMBEDDED_CONTEXT_TOKENS = env.int("EMBEDDED_CONTEXT_TOKENS", 4_096, validate=_positive)
@@ -213,8 +256,18 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "config.log_format.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.str("LOG_FORMAT", "text", validate=validate.OneOf(["text", "json"])),
+        }
+    },
+    # Every request has a line of its own (inference.request_log); Django's is for what breaks down.
+    "loggers": {"django.request": {"level": "ERROR"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO").upper()},
 }
 

@@ -35,6 +35,7 @@ def _rendered(path: Path, changed_ns: int) -> Document:
         heading.attrSet("id", _anchor(text))
         if heading.tag == "h1":
             title = text
+    _point_inside(tokens)
     html = markdown.renderer.render(tokens, markdown.options, {})
     # Safe, because without the option ``html`` the renderer escapes all raw HTML.
     return Document(path.stem, title, mark_safe(html))
@@ -47,6 +48,14 @@ def _headings(tokens: list[Token]) -> list[tuple[Token, str]]:
         for index, token in enumerate(tokens)
         if token.type == "heading_open"
     ]
+
+
+def _point_inside(tokens: list[Token]) -> None:
+    """Let links from file to file lead from page to page."""
+    for child in (child for token in tokens for child in token.children or []):
+        href = child.attrGet("href") if child.type == "link_open" else None
+        if isinstance(href, str) and re.fullmatch(r"[\w-]+\.md(#.*)?", href):
+            child.attrSet("href", href.replace(".md", "", 1))
 
 
 def _anchor(text: str) -> str:

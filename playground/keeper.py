@@ -11,7 +11,7 @@ from django.db import DatabaseError
 
 from accounts import keys
 from accounts.models import User
-from inference import chat, completion
+from inference import chat, completion, request_log
 from inference.completion import Completion
 from inference.errors import EngineError, EngineFailed
 from playground import claims, conversations
@@ -19,6 +19,7 @@ from playground.conversations import Turn
 from playground.errors import DOMAIN_ERRORS, describe
 from playground.forms import Regenerate, Send
 from playground.limits import OUTCOME_SECONDS
+from playground.sockets import SOCKET_PATH
 from playground.wire import message_json
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:
     """Wait for the end of a run, write it down, and return the frame that tells it."""
     try:
         await run.ended()
+        request_log.socket_run(run, SOCKET_PATH)
         return await _conclude(run, turn)
     except DatabaseError:
         logger.exception("the answer of run %s could not be written down", run.id)

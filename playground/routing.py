@@ -3,5 +3,6 @@
 from django.urls import path
 
 from playground.consumers import PlaygroundConsumer
+from playground.sockets import SOCKET_PATH
 
-websocket_urlpatterns = [path("ws/playground", PlaygroundConsumer.as_asgi())]
+websocket_urlpatterns = [path(SOCKET_PATH[1:], PlaygroundConsumer.as_asgi())]

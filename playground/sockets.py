@@ -10,9 +10,12 @@ import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from inference import metrics
 from inference.completion import ReaderTooSlow
 
 logger = logging.getLogger(__name__)
+
+SOCKET_PATH = "/ws/playground"
 
 
 class Socket(AsyncWebsocketConsumer):
@@ -61,6 +64,7 @@ class Socket(AsyncWebsocketConsumer):
         except TimeoutError:
             # Without a farewell, which would wait behind everything that was not taken.
             self._is_cut = True
+            metrics.reader_cut("browser")
             if self._life:
                 self._life.cancel()
             raise ReaderTooSlow from None

@@ -26,6 +26,13 @@ def test_a_page_is_shown_to_anyone_with_ids_that_errors_link_to() -> None:
     assert "<td>1</td>" in text
 
 
+def test_a_link_to_another_file_leads_to_its_page(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "engines.md").write_text("[a](errors.md#one) [b](errors.md) [c](decisions/one.md) [d](x.txt)")
+    text = Client().get("/docs/engines").content.decode()
+    for href in ("errors#one", "errors", "decisions/one.md", "x.txt"):
+        assert f'<a href="{href}">' in text
+
+
 def test_raw_html_and_script_links_stay_text() -> None:
     text = Client().get("/docs/errors").content.decode()
     assert "<script>alert" not in text

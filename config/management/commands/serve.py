@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from config import banner, demo
 from config.locks import Taken, locked
+from config.readiness import is_migrated
 from config.server import SERVERS, run
 from inference.engines.embedded import MODEL_ID, EmbeddedEngine, ModelNotInstalled
 from inference.models import Model
@@ -94,8 +93,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _check_migrations() -> None:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    if not is_migrated():
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
 
 

@@ -1,0 +1,135 @@
+"""What machines ask of a running site: its metrics, and whether it lives and is ready.
+
+Outside of Django's middleware: a scraper inside the network speaks plain HTTP to whatever name the site has there.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.urls import path
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    REGISTRY,
+    CollectorRegistry,
+    Metric,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.registry import Collector
+
+from api.consumers import bearer
+from api.exchange import HttpExchange
+from config import readiness
+
+# A start time for each series would double the page.
+disable_created_metrics()
+
+_FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
+_UNCACHED: Final = {"cache-control": "no-store"}
+PAUSE_SECONDS: Final = 0.0005
+_rendering = threading.Lock()
+
+
+class Metrics(HttpExchange):
+    """``GET /metrics`` in Prometheus's text format, for whoever holds METRICS_TOKEN, or for this machine alone."""
+
+    async def answer(self, body: bytes) -> None:
+        """Render on a thread, so that no stream waits for it."""
+        if not may_read(self.scope, self.headers):
+            raise PermissionDenied
+        page = await asyncio.to_thread(render)
+        await self.begin(200, CONTENT_TYPE_PLAIN_0_0_4, {"content-length": str(len(page)), **_UNCACHED})
+        await self.write(page, more=False)
+
+
+class Health(HttpExchange):
+    """``GET /healthz``: the process lives, and its event loop turns."""
+
+    async def answer(self, body: bytes) -> None:
+        """Say so."""
+        await self.respond(200, b'{"status":"ok"}', _UNCACHED)
+
+
+class Readiness(HttpExchange):
+    """``GET /readyz``: 200 when requests can be served, else 503 and what is missing."""
+
+    async def answer(self, body: bytes) -> None:
+        """Ask the database, or remember what it said a moment ago."""
+        problem = await readiness.problem()
+        told = {"status": "unavailable", "problem": problem} if problem else {"status": "ok"}
+        await self.respond(503 if problem else 200, msgspec.json.encode(told), _UNCACHED)
+
+
+http_urlpatterns = [
+    path("metrics", Metrics.as_asgi()),
+    path("healthz", Health.as_asgi()),
+    path("readyz", Readiness.as_asgi()),
+]
+
+
+def may_read(scope: dict[str, Any], headers: dict[bytes, str]) -> bool:
+    """Whether the metrics are for this client: it knows METRICS_TOKEN or, where there is none, it is on this machine.
+
+    A proxy on this machine speaks for others, and so does a browser that was led here under a foreign name.
+    """
+    if settings.METRICS_TOKEN:
+        return hmac.compare_digest((bearer(headers) or "").encode(), settings.METRICS_TOKEN.encode())
+    if settings.TRUSTED_PROXIES or not headers.keys().isdisjoint(_FORWARDED):
+        return False
+    client, _ = scope.get("client") or ("", 0)
+    return _is_loopback(client) and _is_loopback(_name_in(headers.get(b"host", "")))
+
+
+def render() -> bytes:
+    """Return the page; one at a time, however many ask.
+
+    With PROMETHEUS_MULTIPROC_DIR, the numbers of all processes that share the folder are added up.
+    """
+    with _rendering:
+        registry = REGISTRY
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        pieces = []
+        for family in registry.collect():
+            pieces.append(generate_latest(_Family(family)))
+            # A thread that computes lets the event loop go on every 5 ms only; this lets it go on at once.
+            time.sleep(PAUSE_SECONDS)
+        return b"".join(pieces)
+
+
+class _Family(Collector):
+    """One family of metrics, to be written by itself."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the family."""
+        return (self._family,)
+
+
+def _name_in(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
