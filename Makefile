@@ -8,6 +8,10 @@ PYTEST := $(BIN)/python -m pytest
 FIND_PYTHON := for candidate in python3 python3.13 python3.12 python3.11; do \
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && exit; done; exit 1
 DATA_DIR ?= var
+# How often `make prove` repeats: full, or reduced for a look.
+SCALE ?= full
+# The ledger's proofs, which every installation has, and those through web processes.
+PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run setup test check bench prove frontend setup-dev packages database clean
@@ -61,11 +65,12 @@ check: setup-dev ## formatting, lint, types, migrations, settings, front end
 bench: setup-dev ## what the gateway and the ledger cost, measured on this machine
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m tests.credits.on_postgresql -m bench.ledger
 
-prove: $(VENV)/installed ## prove at full count, on your database and a PostgreSQL of its own; reports in DATA_DIR
+prove: $(VENV)/installed-dev ## prove at full count, on your database and a PostgreSQL of its own; reports in DATA_DIR
 	@mkdir -p $(DATA_DIR)
-	$(MANAGE) prove --scale full --report $(DATA_DIR)/proof.md
-	$(BIN)/python -m tests.credits.on_postgresql manage.py prove --scale full --report $(DATA_DIR)/proof-postgresql.md
+	$(MANAGE) $(PROVE) --report $(DATA_DIR)/proof.md
+	$(BIN)/python -m tests.credits.on_postgresql manage.py $(PROVE) --report $(DATA_DIR)/proof-postgresql.md
 
 clean: ## remove what was installed and built; DATA_DIR stays
 	rm -rf $(VENV) node_modules static/build .mypy_cache .ruff_cache .pytest_cache

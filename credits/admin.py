@@ -8,19 +8,28 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.panel import ReadOnlyPanel
-from credits.models import Account, Entry, Hold
+from credits import alerts
+from credits.admin_budgets import BudgetPanel
+from credits.admin_plans import PlanPanel
+from credits.models import Account, Alert, Entry, Hold
 from credits.money import format_dollars
+
+__all__ = ["AccountPanel", "AlertPanel", "BudgetPanel", "EntryPanel", "HoldPanel", "PlanPanel"]
 
 
 @admin.register(Account)
 class AccountPanel(ReadOnlyPanel):
     """Teams' accounts."""
 
-    list_display = ["team", "balance", "held", "available", "entry_count"]
-    list_select_related = ["team"]
+    list_display = ["team", "balance", "held", "available", "plan", "entry_count"]
+    list_filter = ["plan"]
+    list_select_related = ["team", "plan"]
     search_fields = ["team__slug"]
     ordering = ["team__slug"]
-    fields = ["team", "balance", "held", "available", "entry_count", "entry_hash"]
+    fields = [
+        *("team", "balance", "held", "available", "plan", "granted_month", "low_balance", "told"),
+        *("entry_count", "entry_hash"),
+    ]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Account]":
         """Make what is available sortable."""
@@ -41,6 +50,16 @@ class AccountPanel(ReadOnlyPanel):
     def available(self, account: Account) -> str:
         """Return what may be spent."""
         return format_dollars(account.available_nano)
+
+    @admin.display(description="alert below")
+    def low_balance(self, account: Account) -> str:
+        """Return the mark of the balance's alert."""
+        return format_dollars(account.low_balance_nano) if account.low_balance_nano else "none"
+
+    @admin.display(description="told of alerts")
+    def told(self, account: Account) -> str:
+        """Return who hears of alerts."""
+        return ", ".join(alerts.recipients(account.pk).emails) or "nobody"
 
 
 @admin.register(Entry)
@@ -143,3 +162,37 @@ class HoldPanel(ReadOnlyPanel):
     def is_overdue(self, hold: Hold) -> str:
         """Say whether the account's next movement will expire the hold."""
         return "yes" if hold.state == Hold.State.OPEN and hold.expires_at <= timezone.now() else ""
+
+
+@admin.register(Alert)
+class AlertPanel(ReadOnlyPanel):
+    """What teams were warned of, when, and who was told."""
+
+    list_display = ["created_at", "team", "about", "limit", "reached", "sent_at", "sent_to", "attempts", "error"]
+    list_filter = [("sent_at", admin.EmptyFieldListFilter), "created_at"]
+    list_select_related = ["account__team", "budget"]
+    search_fields = ["=account__team__slug", "sent_to"]
+    ordering = ["-created_at", "-pk"]
+    fields = ["team", "about", "limit", "reached", "created_at", "sent_at", "sent_to", "attempts", "due_at", "error"]
+
+    @admin.display(ordering="account__team__slug")
+    def team(self, alert: Alert) -> str:
+        """Return whose alert it is."""
+        return alert.account.team.slug
+
+    @admin.display
+    def about(self, alert: Alert) -> str:
+        """Return what was reached."""
+        if alert.budget is None:
+            return "low balance"
+        return f"{alert.percent}% of the {alert.budget}"
+
+    @admin.display(ordering="limit_nano")
+    def limit(self, alert: Alert) -> str:
+        """Return the budget's limit, or the balance's mark, at that time."""
+        return format_dollars(alert.limit_nano)
+
+    @admin.display(ordering="reached_nano")
+    def reached(self, alert: Alert) -> str:
+        """Return what was spent, or the balance, at that time."""
+        return format_dollars(alert.reached_nano)

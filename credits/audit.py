@@ -25,11 +25,17 @@ def check(account_id: int) -> list[str]:
 
 
 def entries(account_id: int, until_sequence: int | None = None) -> Iterator[EntryRecord]:
-    """Read the account's entries in order, up to one or all of them."""
+    """Read the account's entries in order, up to one or all of them.
+
+    Some at a time, so that no query stays open while a slow reader takes them.
+    """
     rows = Entry.objects.filter(account=account_id).order_by("sequence").values_list(*EntryRecord._fields)
     if until_sequence is not None:
         rows = rows.filter(sequence__lte=until_sequence)
-    return (EntryRecord(*row) for row in rows.iterator(CHUNK_ROWS))
+    found = list(rows[:CHUNK_ROWS])
+    while found:
+        yield from (EntryRecord(*row) for row in found)
+        found = list(rows.filter(sequence__gt=found[-1][1])[:CHUNK_ROWS])
 
 
 def _balance_problems(account: Account) -> Iterator[str]:

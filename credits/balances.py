@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from credits.models import Account, Hold
@@ -25,7 +25,11 @@ class Balance:
 def balance_of(team_id: int) -> Balance:
     """Return a team's balance. Overdue holds do not count: the ledger's next group of this account expires them."""
     balance_nano = Account.objects.filter(pk=team_id).values_list("balance_nano", flat=True).first() or 0
-    open_holds = Hold.objects.filter(account=team_id, state=Hold.State.OPEN, expires_at__gt=timezone.now())
-    held = open_holds.aggregate(total=Sum("amount_nano"), count=Count("pk"))
+    held = open_holds(team_id).aggregate(total=Sum("amount_nano"), count=Count("pk"))
     # Two reads are two moments: a hold that was settled in between must not show as a debt.
     return Balance(balance_nano, min(held["total"] or 0, balance_nano), held["count"])
+
+
+def open_holds(team_id: int) -> QuerySet[Hold]:
+    """Return what is set aside for runs under way, overdue holds left out."""
+    return Hold.objects.filter(account=team_id, state=Hold.State.OPEN, expires_at__gt=timezone.now())

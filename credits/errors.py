@@ -9,6 +9,7 @@ LedgerError
 ├── UnknownPlan            there is no such plan
 ├── InvalidAmount          not a whole, positive, sane number of nano-credits
 ├── InvalidBudget          a scope, a period, a reference or a threshold that cannot be meant
+├── InvalidRecipients      an address that is none, too many of them, or a person who is not the team's
 ├── OperationRefused       the database refused this operation's rows; nothing of it was kept
 └── LedgerUnavailable      the database could not be reached in time; what was asked for may have happened
 """
@@ -111,6 +112,10 @@ class InvalidAmount(LedgerError, ValueError):
 
 class InvalidBudget(LedgerError, ValueError):
     """A budget or a plan that cannot be meant."""
+
+
+class InvalidRecipients(LedgerError, ValueError):
+    """Somebody who cannot be told of a team's alerts."""
 
 
 class OperationRefused(LedgerError):

@@ -20,10 +20,9 @@ from credits.book import Spender, Write
 from credits.commit import commit, commit_within
 from credits.errors import InsufficientCredits, InvalidAmount, LedgerUnavailable
 from credits.limits import (
-    mark_sent,
-    pending_alerts,
     remove_budget,
     save_plan,
+    set_alert_percents,
     set_budget,
     set_low_balance,
     set_plan,
@@ -47,11 +46,10 @@ __all__ = [
     "freed",
     "grant",
     "hold",
-    "mark_sent",
-    "pending_alerts",
     "release",
     "remove_budget",
     "save_plan",
+    "set_alert_percents",
     "set_budget",
     "set_low_balance",
     "set_plan",

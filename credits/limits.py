@@ -27,25 +27,39 @@ def set_budget(
     reference: str = "",
     period: str,
     limit_nano: int,
-    alert_percents: Sequence[int] = DEFAULT_ALERT_PERCENTS,
+    alert_percents: Sequence[int] | None = None,
 ) -> Budget:
     """Make the team's budget for that scope, reference and period, or change it.
 
     What was already charged in its window counts, and so do the open holds: a limit below these refuses new holds, and
     nothing else. ``scope`` is ``team`` (without a reference), ``project`` or ``key``; ``period`` is ``total`` (all that
-    was ever charged), ``day`` or ``month``, in UTC. Raises InvalidAmount, InvalidBudget or UnknownAccount.
+    was ever charged), ``day`` or ``month``, in UTC. Without thresholds for alerts it keeps those it has, or gets the
+    usual ones. Raises InvalidAmount, InvalidBudget or UnknownAccount.
     """
     checked_amount(limit_nano, minimum_nano=0)
-    percents = ",".join(str(percent) for percent in sorted(set(alert_percents)))
+    percents = _written(DEFAULT_ALERT_PERCENTS if alert_percents is None else alert_percents)
     budget = Budget(account_id=account_id, scope=scope, reference=reference, period=period, alert_percents=percents)
     _checked(budget, exclude=["account", "window_start", "limit_nano"])
-    with _locked(account_id) as now:
-        return _put(budget, limit_nano, now)
+    with locked(account_id) as moment:
+        return _put(budget, limit_nano, moment, keeps_percents=alert_percents is None)
+
+
+def set_alert_percents(account_id: int, budget_id: int, alert_percents: Sequence[int]) -> Budget:
+    """Say at which percentages of a budget an alert is recorded, of the cap of a plan too; none for never.
+
+    Raises InvalidBudget, UnknownBudget or UnknownAccount.
+    """
+    with locked(account_id) as moment:
+        budget = Budget.objects.select_for_update().filter(account=account_id, pk=budget_id).first()
+        if budget is None:
+            raise UnknownBudget(f"team {account_id} has no budget {budget_id}")
+        budget.alert_percents = _written(alert_percents)
+        return _put(budget, budget.limit_nano, moment, keeps_percents=False)
 
 
 def remove_budget(account_id: int, budget_id: int) -> None:
     """Remove one of the team's budgets; the cap of its plan goes with the plan. Raises UnknownBudget."""
-    with _locked(account_id):
+    with locked(account_id):
         mine = Budget.objects.filter(account=account_id, pk=budget_id, origin=Budget.Origin.SET)
         if not mine.delete()[0]:
             raise UnknownBudget(f"team {account_id} has no budget {budget_id}")
@@ -58,11 +72,11 @@ def set_plan(account_id: int, plan_id: int | None) -> Account:
     """
     with transaction.atomic():
         plan = _locked_plan(plan_id) if plan_id is not None else None
-        with _locked(account_id) as now:
+        with locked(account_id) as moment:
             account = Account.objects.get(pk=account_id)
             account.plan = plan
             account.save(update_fields=["plan"])
-            _cap(account, now)
+            _cap(account, moment)
             _touch(account_id)
             account.refresh_from_db()
             return account
@@ -83,26 +97,15 @@ def save_plan(name: str, *, monthly_grant_nano: int, monthly_cap_nano: int | Non
         plan.save()
         for account in plan.accounts.select_for_update().order_by("pk"):
             account.plan = plan
-            _cap(account, _now())
+            _cap(account, now())
     return plan
 
 
 def set_low_balance(account_id: int, low_balance_nano: int) -> None:
     """Have an alert recorded when the team's balance falls below the amount; 0 for none. Raises InvalidAmount."""
     checked_amount(low_balance_nano, minimum_nano=0)
-    with _locked(account_id):
+    with locked(account_id):
         Account.objects.filter(pk=account_id).update(low_balance_nano=low_balance_nano)
-
-
-def pending_alerts(limit: int = 100) -> list[Alert]:
-    """Return the oldest alerts that nobody was told of yet."""
-    waiting = Alert.objects.filter(sent_at=None).select_related("budget", "account__team")
-    return list(waiting.order_by("created_at", "pk")[:limit])
-
-
-def mark_sent(alert_id: int) -> bool:
-    """Note that an alert was sent; False if another process was first."""
-    return bool(Alert.objects.filter(pk=alert_id, sent_at=None).update(sent_at=_now()))
 
 
 def window_charges(budget: Budget) -> QuerySet[Entry]:
@@ -129,11 +132,11 @@ def _scope(budget: Budget) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(account_id: int) -> Iterator[datetime]:
+def locked(account_id: int) -> Iterator[datetime]:
     """Lock an account that is up to date; give the database's clock. Raises UnknownAccount."""
     with transaction.atomic():
         _touch(account_id)
-        yield _now()
+        yield now()
 
 
 def _locked_plan(plan_id: int) -> Plan:
@@ -150,39 +153,42 @@ def _touch(account_id: int) -> None:
         raise outcome
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """Return the moment by the database's clock."""
     with connection.cursor() as cursor:
         cursor.execute(sql.statements().clock)
         clock = cursor.fetchone()[0]
     return clock if isinstance(clock, datetime) else datetime.fromisoformat(clock)
 
 
-def _cap(account: Account, now: datetime) -> None:
+def _cap(account: Account, moment: datetime) -> None:
     """Make the month budget of the account's plan what the plan says."""
     if account.plan and account.plan.monthly_cap_nano is not None:
         cap = Budget(account_id=account.pk, scope=TEAM, period=MONTH, origin=Budget.Origin.PLAN)
-        _put(cap, account.plan.monthly_cap_nano, now)
+        _put(cap, account.plan.monthly_cap_nano, moment, keeps_percents=True)
     else:
         Budget.objects.filter(account=account.pk, origin=Budget.Origin.PLAN).delete()
 
 
-def _put(budget: Budget, limit_nano: int, now: datetime) -> Budget:
+def _put(budget: Budget, limit_nano: int, moment: datetime, *, keeps_percents: bool) -> Budget:
     """Insert the budget, or change the one that is there, with all that already counts in its window."""
     identity = {name: getattr(budget, name) for name in ("account_id", "scope", "reference", "period", "origin")}
     if there := Budget.objects.select_for_update().filter(**identity).first():
-        there.alert_percents, budget = budget.alert_percents, there
-    start = window_start(budget.period, now)
+        if not keeps_percents:
+            there.alert_percents = budget.alert_percents
+        budget = there
+    start = window_start(budget.period, moment)
     budget.window_start = max(start, there.window_start) if there else start
     budget.limit_nano = limit_nano
     _checked(budget)
     budget.spent_nano = -total_nano(window_charges(budget))
     budget.held_nano = total_nano(open_holds(budget))
     budget.save()
-    _record_crossed(budget, now)
+    _record_crossed(budget, moment)
     return budget
 
 
-def _record_crossed(budget: Budget, now: datetime) -> None:
+def _record_crossed(budget: Budget, moment: datetime) -> None:
     """Record what a limit that was set below its use has crossed by that."""
     Alert.objects.bulk_create(
         [
@@ -193,12 +199,16 @@ def _record_crossed(budget: Budget, now: datetime) -> None:
                 window_start=budget.window_start,
                 limit_nano=budget.limit_nano,
                 reached_nano=budget.spent_nano,
-                created_at=now,
+                created_at=moment,
             )
             for percent in crossed(budget.alert_percents, budget.limit_nano, 0, budget.spent_nano)
         ],
         ignore_conflicts=True,
     )
+
+
+def _written(percents: Sequence[int]) -> str:
+    return ",".join(str(percent) for percent in sorted(set(percents)))
 
 
 def _checked(row: Budget | Plan, exclude: Sequence[str] = ()) -> None:

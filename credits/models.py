@@ -4,54 +4,58 @@ All amounts are integers in nano-credits: 1 credit = 1 US dollar = 10^9 nano-cre
 """
 
 import uuid
+from datetime import UTC, datetime
+from typing import Final
 
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import BigIntegerField, F, Q
-from django.db.models.functions import Cast
+from django.db.models import F, Q
 
 from accounts.models import Team
+from credits.alert_models import MAX_SPENT_NANO, Alert, AlertAddress, AlertOptOut
+from credits.fields import AmountField, validate_line, whole
 from credits.money import MAX_AMOUNT_NANO, NANO
 
-__all__ = ["NANO", "Account", "Alert", "Budget", "Entry", "Hold", "MonthlyGrant", "Plan", "validate_line"]
+__all__ = [
+    "NANO",
+    "Account",
+    "Alert",
+    "AlertAddress",
+    "AlertOptOut",
+    "Budget",
+    "Entry",
+    "Hold",
+    "MonthlyGrant",
+    "Plan",
+    "validate_line",
+]
 
 _SANE = [MinValueValidator(0), MaxValueValidator(MAX_AMOUNT_NANO)]
 # Percentages from 1 to 100, by commas: "50,80,90,100". Empty for none.
 _PERCENTS = r"^(([1-9][0-9]?|100)(,([1-9][0-9]?|100))*)?$"
+# A group's clock never runs behind the windows it meets, so a window in a far future would expire every hold.
+LAST_WINDOW: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def _whole(field: str, minimum: int | None, maximum: int = MAX_AMOUNT_NANO) -> Q:
-    """Return the condition that a column holds a whole number in the bounds.
-
-    The comparison with its cast is for SQLite, which would keep a fraction in a column of integers.
-    """
-    bounds = Q(**{f"{field}__lte": maximum}) & Q(**{field: Cast(field, BigIntegerField())})
-    return bounds if minimum is None else bounds & Q(**{f"{field}__gte": minimum})
-
-
-def validate_line(text: str) -> None:
-    """Refuse what is not one printable line."""
-    if not text.isprintable() or not text.strip():
-        raise ValidationError("Use one line of printable characters.")
+def _is_month(field: str) -> Q:
+    """Return the condition that a column holds a month such as 2026-01, and none in a far future."""
+    return Q(**{f"{field}__gte": "1970-01", f"{field}__lt": f"{LAST_WINDOW:%Y-%m}"})
 
 
 class Plan(models.Model):
     """What a team gets each month, and the most it may spend in one; ``credits.ledger.save_plan`` writes it."""
 
     name = models.CharField(max_length=64, unique=True, validators=[validate_line])
-    monthly_grant_nano = models.BigIntegerField(
-        default=0, validators=_SANE, help_text="Added to the balance once in each month."
-    )
-    monthly_cap_nano = models.BigIntegerField(
+    monthly_grant_nano = AmountField(default=0, validators=_SANE, help_text="Added to the balance once in each month.")
+    monthly_cap_nano = AmountField(
         null=True, blank=True, validators=_SANE, help_text="The most that is spent in a month; empty for no cap."
     )
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=_whole("monthly_grant_nano", 0), name="plan_grant_is_sane"),
+            models.CheckConstraint(condition=whole("monthly_grant_nano", 0), name="plan_grant_is_sane"),
             models.CheckConstraint(
-                condition=Q(monthly_cap_nano=None) | _whole("monthly_cap_nano", 0), name="plan_cap_is_sane"
+                condition=Q(monthly_cap_nano=None) | whole("monthly_cap_nano", 0), name="plan_cap_is_sane"
             ),
             models.CheckConstraint(condition=~Q(name=""), name="plan_has_a_name"),
         ]
@@ -64,16 +68,16 @@ class Account(models.Model):
     """A team's money; both columns are kept equal to what its entries and its open holds add up to."""
 
     team = models.OneToOneField(Team, on_delete=models.PROTECT, primary_key=True, related_name="account")
-    balance_nano = models.BigIntegerField(default=0)
-    held_nano = models.BigIntegerField(default=0)
+    balance_nano = AmountField(default=0)
+    held_nano = AmountField(default=0)
     # The head of the chain of entries: how many there are, and the last one's hash.
-    entry_count = models.BigIntegerField(default=0)
+    entry_count = AmountField(default=0)
     entry_hash = models.CharField(max_length=64, default="")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="accounts")
     granted_month = models.CharField(
         max_length=7, default="", blank=True, help_text="The last month whose grant was given, as 2026-01."
     )
-    low_balance_nano = models.BigIntegerField(
+    low_balance_nano = AmountField(
         default=0, validators=_SANE, help_text="An alert is recorded when the balance falls below it; 0 for none."
     )
 
@@ -82,13 +86,17 @@ class Account(models.Model):
             models.CheckConstraint(condition=Q(held_nano__gte=0), name="account_held_not_negative"),
             models.CheckConstraint(condition=Q(balance_nano__gte=F("held_nano")), name="account_balance_covers_holds"),
             models.CheckConstraint(
-                condition=_whole("balance_nano", 0) & _whole("held_nano", 0), name="account_amounts_are_sane"
+                condition=whole("balance_nano", 0) & whole("held_nano", 0), name="account_amounts_are_sane"
             ),
-            models.CheckConstraint(condition=_whole("low_balance_nano", 0), name="account_low_balance_is_sane"),
+            models.CheckConstraint(condition=whole("low_balance_nano", 0), name="account_low_balance_is_sane"),
+            models.CheckConstraint(condition=whole("entry_count", 0), name="account_entry_count_is_sane"),
+            models.CheckConstraint(
+                condition=Q(granted_month="") | _is_month("granted_month"), name="account_granted_month_is_one"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"account of {self.team_id}"
+        return f"account of {self.team}"
 
     @property
     def available_nano(self) -> int:
@@ -109,7 +117,7 @@ class Hold(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds", db_index=False)
-    amount_nano = models.BigIntegerField()
+    amount_nano = AmountField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     run = models.CharField(max_length=64, help_text="What the credits are held for.")
     project = models.CharField(max_length=64, help_text="Id of the project that spends.")
@@ -121,7 +129,7 @@ class Hold(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_nano__gte=0), name="hold_amount_not_negative"),
-            models.CheckConstraint(condition=_whole("amount_nano", 0), name="hold_amount_is_sane"),
+            models.CheckConstraint(condition=whole("amount_nano", 0), name="hold_amount_is_sane"),
             models.CheckConstraint(
                 condition=Q(state__in=["open", "settled", "released", "expired"]), name="hold_state_is_known"
             ),
@@ -145,11 +153,11 @@ class Entry(models.Model):
         CORRECTION = "correction"
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="entries", db_index=False)
-    sequence = models.BigIntegerField(help_text="1 for the account's first entry, then without a gap.")
+    sequence = AmountField(help_text="1 for the account's first entry, then without a gap.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    amount_nano = models.BigIntegerField(help_text="Added to the balance; a charge is negative or zero.")
-    lost_nano = models.BigIntegerField(default=0, help_text="Part of a cost that no credits were left for.")
-    balance_after_nano = models.BigIntegerField()
+    amount_nano = AmountField(help_text="Added to the balance; a charge is negative or zero.")
+    lost_nano = AmountField(default=0, help_text="Part of a cost that no credits were left for.")
+    balance_after_nano = AmountField()
     run = models.CharField(max_length=64, blank=True)
     price = models.CharField(max_length=64, blank=True)
     project = models.CharField(max_length=64, blank=True)
@@ -174,10 +182,10 @@ class Entry(models.Model):
                 name="entry_amount_fits_its_kind",
             ),
             models.CheckConstraint(
-                condition=_whole("amount_nano", -MAX_AMOUNT_NANO)
-                & _whole("lost_nano", 0)
-                & _whole("balance_after_nano", 0)
-                & _whole("sequence", 1),
+                condition=whole("amount_nano", -MAX_AMOUNT_NANO)
+                & whole("lost_nano", 0)
+                & whole("balance_after_nano", 0)
+                & whole("sequence", 1),
                 name="entry_amounts_are_sane",
             ),
         ]
@@ -192,10 +200,14 @@ class MonthlyGrant(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="monthly_grants")
     month = models.CharField(max_length=7, help_text="As 2026-01, in UTC.")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
-    sequence = models.BigIntegerField(help_text="The grant's place in the account's entries.")
+    sequence = AmountField(help_text="The grant's place in the account's entries.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "month"], name="one_grant_per_month")]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "month"], name="one_grant_per_month"),
+            models.CheckConstraint(condition=_is_month("month"), name="monthly_grant_month_is_one"),
+            models.CheckConstraint(condition=whole("sequence", 1), name="monthly_grant_sequence_is_sane"),
+        ]
 
     def __str__(self) -> str:
         return f"grant for {self.month}"
@@ -238,10 +250,10 @@ class Budget(models.Model):
     )
     period = models.CharField(max_length=5, choices=Period.choices)
     origin = models.CharField(max_length=4, choices=Origin.choices, default=Origin.SET)
-    limit_nano = models.BigIntegerField(validators=_SANE)
+    limit_nano = AmountField(validators=_SANE)
     window_start = models.DateTimeField()
-    spent_nano = models.BigIntegerField(default=0)
-    held_nano = models.BigIntegerField(default=0)
+    spent_nano = AmountField(default=0)
+    held_nano = AmountField(default=0)
     alert_percents = models.CharField(
         max_length=64,
         blank=True,
@@ -255,11 +267,9 @@ class Budget(models.Model):
             models.UniqueConstraint(
                 fields=["account", "scope", "reference", "period", "origin"], name="one_budget_per_scope_and_period"
             ),
-            models.CheckConstraint(condition=_whole("limit_nano", 0), name="budget_limit_is_sane"),
-            # A total is the sum of many charges, each of which is sane: it may grow beyond one sane amount.
+            models.CheckConstraint(condition=whole("limit_nano", 0), name="budget_limit_is_sane"),
             models.CheckConstraint(
-                condition=_whole("spent_nano", 0, 8 * MAX_AMOUNT_NANO) & _whole("held_nano", 0),
-                name="budget_use_is_sane",
+                condition=whole("spent_nano", 0, MAX_SPENT_NANO) & whole("held_nano", 0), name="budget_use_is_sane"
             ),
             models.CheckConstraint(
                 condition=Q(scope="team", reference="") | (Q(scope__in=["project", "key"]) & ~Q(reference="")),
@@ -267,6 +277,10 @@ class Budget(models.Model):
             ),
             models.CheckConstraint(condition=Q(period__in=["total", "day", "month"]), name="budget_period_is_known"),
             models.CheckConstraint(condition=Q(origin__in=["set", "plan"]), name="budget_origin_is_known"),
+            models.CheckConstraint(
+                condition=Q(window_start__gte=datetime(1970, 1, 1, tzinfo=UTC), window_start__lt=LAST_WINDOW),
+                name="budget_window_is_sane",
+            ),
             models.CheckConstraint(condition=Q(alert_percents__regex=_PERCENTS), name="budget_alerts_are_percents"),
         ]
         indexes = [models.Index(fields=["account", "reference"], name="budgets_by_reference")]
@@ -278,35 +292,3 @@ class Budget(models.Model):
     def available_nano(self) -> int:
         """What a new hold may still take of it in the window that was last seen; never negative."""
         return max(self.limit_nano - self.spent_nano - self.held_nano, 0)
-
-
-class Alert(models.Model):
-    """A budget of which so much was spent, or a balance that fell below its mark: recorded once in each window.
-
-    ``percent`` and ``budget`` are empty for a balance. A balance's window is the day.
-    """
-
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="alerts")
-    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
-    percent = models.SmallIntegerField(null=True, blank=True)
-    window_start = models.DateTimeField()
-    limit_nano = models.BigIntegerField(help_text="The budget's limit, or the balance's mark, at that time.")
-    reached_nano = models.BigIntegerField(help_text="What was spent of the budget, or the balance, at that time.")
-    created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["budget", "percent", "window_start"],
-                condition=Q(budget__isnull=False),
-                name="one_alert_per_threshold_and_window",
-            ),
-            models.UniqueConstraint(
-                fields=["account", "window_start"], condition=Q(budget=None), name="one_low_balance_alert_a_day"
-            ),
-        ]
-        indexes = [models.Index(fields=["created_at"], condition=Q(sent_at=None), name="alerts_to_send")]
-
-    def __str__(self) -> str:
-        return f"{self.percent}% of {self.budget}" if self.budget else f"low balance of {self.account_id}"

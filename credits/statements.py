@@ -63,8 +63,8 @@ INSERT INTO credits_monthlygrant (account_id, month, plan_id, sequence) VALUES (
 # Again in the same window, after the limit was raised or the balance rose in between: it was said already.
 INSERT_ALERT: Final = """
 INSERT INTO credits_alert
-(account_id, budget_id, percent, window_start, limit_nano, reached_nano, created_at, sent_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, NULL) ON CONFLICT DO NOTHING
+(account_id, budget_id, percent, window_start, limit_nano, reached_nano, created_at, attempts, sent_to, error)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', '') ON CONFLICT DO NOTHING
 """
 
 

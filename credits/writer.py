@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 
 from django.db import connection
 
+from credits import metrics
 from credits.commit import commit
 from credits.operations import Held, Operation, Settle
 
@@ -155,7 +157,10 @@ class Writer:
 
     def _commit(self, group: list[_Ticket]) -> None:
         """Commit a group and tell each event loop once."""
-        committed = commit([ticket.operation for ticket in group])
+        operations = [ticket.operation for ticket in group]
+        began_at = time.perf_counter()
+        committed = commit(operations)
+        seconds = time.perf_counter() - began_at
         mail: dict[asyncio.AbstractEventLoop, _Mail] = {}
         for ticket, outcome in zip(group, committed.outcomes, strict=True):
             if ticket.loop:
@@ -171,6 +176,7 @@ class Writer:
                 # The loop was closed. Its holds would stay until they expire: give them back now.
                 for held in letters.taken():
                     self._queue.put(_Ticket(Settle(held.id, 0, "", None)))
+        metrics.committed(operations, committed.outcomes, seconds)
 
 
 writer = Writer()

@@ -16,7 +16,7 @@ def free_port() -> int:
         return port
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
     """Find one of PostgreSQL's programs where Debian keeps them, else on the PATH."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     found = str(installed[-1]) if installed else shutil.which(name)
@@ -48,7 +48,7 @@ class PostgreSQL:
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(
-            [_binary(name), *arguments],
+            [binary(name), *arguments],
             check=True,
             user=self._user,
             cwd=self._folder,

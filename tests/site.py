@@ -22,8 +22,8 @@ START_SECONDS = 90
 STOP_SECONDS = 20
 
 
-class Site:
-    """One site with a DATA_DIR of its own, bootstrapped; ``start`` returns when it can be called.
+class Serve:
+    """One ``manage.py serve`` on a DATA_DIR and a database that are ready; ``start`` returns when it can be called.
 
     ``environment`` is added to the settings, such as ``EMBEDDED_ENGINE="false"`` or ``DATABASE_URL=…``.
     """
@@ -34,17 +34,6 @@ class Site:
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = _environment(folder) | {"PORT": "0"} | environment
-        if "DATABASE_URL" in environment:
-            folder.mkdir(exist_ok=True)
-            self.manage("migrate", "--verbosity", "0")
-            self.manage("bootstrap")
-        else:
-            shutil.copytree(_bootstrapped(), folder, dirs_exist_ok=True)
-        made = json.loads((folder / "bootstrap.json").read_text())
-        self.key: str = made["api_key"]
-        self.project: str = made["project"]
-        self.model: str = made["model"]
-        self.admin: dict[str, str] = made["admin"]
 
     @property
     def process(self) -> psutil.Process:
@@ -70,6 +59,10 @@ class Site:
     def start(self) -> Self:
         """Start serving. Raises RuntimeError with its output when it does not come up."""
         self.launch()
+        return self.wait_until_ready()
+
+    def wait_until_ready(self) -> Self:
+        """Return when what was launched can be called. Raises RuntimeError as ``start`` does."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := re.search(r"^Parley is ready: (\S+)$", self.output, re.MULTILINE):
@@ -129,6 +122,24 @@ class Site:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+
+class Site(Serve):
+    """One site with a DATA_DIR of its own, bootstrapped."""
+
+    def __init__(self, folder: Path, server: str = "daphne", **environment: str) -> None:
+        super().__init__(folder, server, **environment)
+        if "DATABASE_URL" in environment:
+            folder.mkdir(exist_ok=True)
+            self.manage("migrate", "--verbosity", "0")
+            self.manage("bootstrap")
+        else:
+            shutil.copytree(_bootstrapped(), folder, dirs_exist_ok=True)
+        made = json.loads((folder / "bootstrap.json").read_text())
+        self.key: str = made["api_key"]
+        self.project: str = made["project"]
+        self.model: str = made["model"]
+        self.admin: dict[str, str] = made["admin"]
 
 
 def engine_of(parent: psutil.Process) -> psutil.Process | None:

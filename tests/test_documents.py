@@ -53,11 +53,19 @@ def test_the_curl_lines_of_the_readme_work(number: int, site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("document", "number"),
-    [("README.md", 0), ("docs/examples.md", 0), ("docs/examples.md", 1), ("docs/examples.md", 2)],
+    [("README.md", 0), *(("docs/examples.md", number) for number in range(5))],
 )
 def test_the_python_of_the_documents_works(document: str, number: int, site: Site) -> None:
     code = blocks(document, "python")[number]
     assert run(site, sys.executable, "-c", code.replace(PRINTED_URL, site.url)).strip()
+
+
+def test_the_curl_lines_of_the_examples_work(site: Site) -> None:
+    fitted, receipts, usage, table = [run(site, "sh", "-c", block) for block in blocks("docs/examples.md", "sh")[1:]]
+    assert fitted.startswith("HTTP/1.1 200 ")
+    assert '"object":"list"' in receipts
+    assert '"object":"list"' in usage
+    assert table.startswith("day,model,project,key,requests,")
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

@@ -5,15 +5,18 @@ its own where the role may make that but no schema. The real rows are never in r
 only database is the scratch place, and which refuses any other.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import ProgrammingError, connection
 
 PREFIX: Final = "parley_proof_"
 
@@ -33,25 +36,65 @@ def database_url(*, name: str = "", search_path: str = "") -> str:
     return f"postgres://{who}@{where}/{quote(name or place['NAME'], safe='')}{query}"
 
 
+class Scratch:
+    """An empty scratch place at ``url``, which goes when this process ends, killed or not."""
+
+    def __init__(self, name: str) -> None:
+        self.url = ""
+        self._janitor = subprocess.Popen(
+            [sys.executable, "-m", "credits.proofs.janitor", name],
+            stdin=subprocess.PIPE,
+            text=True,
+            env=child_environment(database_url()),
+            cwd=Path(settings.BASE_DIR),
+            # What a terminal sends to this process is not for the janitor.
+            start_new_session=True,
+        )
+
+    def ends(self, process_group: int) -> None:
+        """Have processes ended before the place goes."""
+        assert self._janitor.stdin
+        self._janitor.stdin.write(f"{process_group}\n")
+        self._janitor.stdin.flush()
+
+    def clear(self) -> None:
+        """Wait until the place is gone. Raises RuntimeError if it could not be removed."""
+        self._janitor.communicate()
+        if self._janitor.returncode:
+            raise RuntimeError("The scratch place could not be removed.")
+
+
 @contextmanager
-def scratch() -> Iterator[str]:
-    """Give the address of an empty scratch place, and remove it at the end, whatever happened."""
+def scratch() -> Iterator[Scratch]:
+    """Make an empty scratch place, and remove it at the end, whatever happened."""
     name = f"{PREFIX}{uuid4().hex[:12]}"
-    if connection.vendor == "sqlite":
-        with _scratch_file(name) as url:
-            yield url
-        return
+    place = Scratch(name)
     try:
-        _execute(f'CREATE SCHEMA "{name}"')
-    except ProgrammingError:
-        _execute(f'CREATE DATABASE "{name}"')
-        url, remove = database_url(name=name), f'DROP DATABASE "{name}" WITH (FORCE)'
-    else:
-        url, remove = database_url(search_path=name), f'DROP SCHEMA "{name}" CASCADE'
-    try:
-        yield url
+        place.url = _make(name)
+        yield place
     finally:
-        _execute(remove)
+        place.clear()
+
+
+def remove(name: str) -> None:
+    """Remove a scratch place, if it is there."""
+    assert name.startswith(PREFIX)
+    if connection.vendor == "sqlite":
+        for leftover in _file(name).parent.glob(f"{_file(name).name}*"):
+            leftover.unlink()
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def child_environment(url: str) -> dict[str, str]:
+    """Return the environment of another process on the database at the address."""
+    return os.environ | {
+        "DATABASE_URL": url,
+        "DATA_DIR": str(settings.DATA_DIR),
+        "DJANGO_SETTINGS_MODULE": str(settings.SETTINGS_MODULE),
+    }
 
 
 def is_scratch() -> bool:
@@ -74,24 +117,20 @@ def database_version() -> str:
         return f"PostgreSQL {cursor.fetchone()[0]}"
 
 
-@contextmanager
-def _scratch_file(name: str) -> Iterator[str]:
-    beside: Any = connection.settings_dict["NAME"]
-    folder = Path(beside).parent if Path(beside).is_absolute() else Path(settings.DATA_DIR)
-    path = folder / f"{name}.sqlite3"
-    try:
-        yield database_url(name=str(path))
-    finally:
-        for leftover in folder.glob(f"{path.name}*"):
-            leftover.unlink()
+def _make(name: str) -> str:
+    """Make the place, and return its address; SQLite makes the file when it is first written."""
+    if connection.vendor == "sqlite":
+        return database_url(name=str(_file(name)))
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(f'CREATE SCHEMA "{name}"')
+        except ProgrammingError:
+            cursor.execute(f'CREATE DATABASE "{name}"')
+            return database_url(name=name)
+    return database_url(search_path=name)
 
 
-def _execute(statement: str) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    except OperationalError:
-        # The connection slept through the proofs, and something on the way may have cut it.
-        connection.close()
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+def _file(name: str) -> Path:
+    beside = Path(connection.settings_dict["NAME"])
+    folder = beside.parent if beside.is_absolute() else Path(settings.DATA_DIR)
+    return folder / f"{name}.sqlite3"

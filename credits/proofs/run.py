@@ -1,14 +1,16 @@
 """Every proof, in order: ``python -m credits.proofs.run reduced|full [NAME…]``, in a scratch place only.
 
-Prints a line of JSON for each proof when it has ended.
+Prints a line of JSON for each proof when it has ended. ``--also MODULE`` adds that module's own ``proofs()``.
 """
 
+import argparse
 import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Final, NamedTuple
 
 
@@ -32,11 +34,11 @@ class Finding:
     seconds: float
 
 
-def proofs() -> list[Proof]:
-    """Return the proofs; late, because they need Django's models."""
+def proofs(also: Sequence[str] = ()) -> list[Proof]:
+    """Return the ledger's proofs and those of the modules; late, because they need Django's models."""
     from credits.proofs import concurrent, killing, tampering, walk
 
-    return [
+    ours = [
         Proof("balance", "A balance for exactly ten answers", concurrent.balance_for_ten, 2, 100),
         Proof("budgets", "Budgets for exactly ten answers", concurrent.budgets_for_ten, 3, 99),
         Proof("processes", "The same from four processes", concurrent.processes_for_ten, 2, 100),
@@ -45,14 +47,19 @@ def proofs() -> list[Proof]:
         Proof("killing", "Processes killed under load", killing.killed_under_load, 2, 100),
         Proof("tampering", "Entries tampered with", tampering.tampered_entries, 1, 20),
     ]
+    return [*ours, *(proof for module in also for proof in import_module(module).proofs())]
 
 
-NAMES: Final = ("balance", "budgets", "processes", "months", "reference", "killing", "tampering")
 DISPROVED_STATUS: Final = 1
 
 
-def main(scale: str, *names: str) -> int:
+def main() -> int:
     """Run the proofs, or those that are named, and print what came of each; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scale", choices=["reduced", "full"])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--also", action="append", default=[])
+    arguments = parser.parse_args()
     import django
 
     django.setup()
@@ -65,9 +72,10 @@ def main(scale: str, *names: str) -> int:
         raise SystemExit("proofs run in a scratch place only: use `manage.py prove`")
     call_command("migrate", verbosity=0)
     status = 0
-    chosen = [proof for proof in proofs() if proof.name in names or not names]
+    names = arguments.names
+    chosen = [proof for proof in proofs(arguments.also) if proof.name in names or not names]
     for proof in chosen:
-        finding = _finding(proof, proof.full if scale == "full" else proof.reduced)
+        finding = _finding(proof, proof.full if arguments.scale == "full" else proof.reduced)
         print(json.dumps(asdict(finding)), flush=True)
         status = status if finding.is_proved else DISPROVED_STATUS
     ledger.close()
@@ -85,4 +93,4 @@ def _finding(proof: Proof, times: int) -> Finding:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Iterable
@@ -18,7 +17,7 @@ from accounts.models import Team
 from credits import audit, ledger
 from credits.errors import LedgerError
 from credits.models import NANO, Account
-from credits.proofs.places import database_url
+from credits.proofs.places import child_environment, database_url
 
 Result = TypeVar("Result")
 
@@ -88,16 +87,11 @@ class Child:
 
     def __init__(self, output: IO[bytes] | None = None) -> None:
         """Start it; what it prints goes to the file, if there is one, and cannot be asked for then."""
-        environment = os.environ | {
-            "DATABASE_URL": database_url(),
-            "DATA_DIR": str(settings.DATA_DIR),
-            "DJANGO_SETTINGS_MODULE": str(settings.SETTINGS_MODULE),
-        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "credits.proofs.child"],
             stdin=subprocess.PIPE,
             stdout=output or subprocess.PIPE,
-            env=environment,
+            env=child_environment(database_url()),
             cwd=Path(settings.BASE_DIR),
         )
 

@@ -1,13 +1,16 @@
 """The command itself; the proofs that it runs are tested one by one."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -42,10 +45,10 @@ print(Account.objects.count(), places.is_scratch())
 
 
 def test_a_scratch_place_is_empty_elsewhere_and_gone_afterwards(team: Team) -> None:
-    with suppress(ZeroDivisionError), places.scratch() as url:
+    with suppress(ZeroDivisionError), places.scratch() as place:
         run = subprocess.run(
             [sys.executable, "-c", COUNT_ACCOUNTS],
-            env=os.environ | {"DATABASE_URL": url},
+            env=os.environ | {"DATABASE_URL": place.url},
             cwd=settings.BASE_DIR,
             capture_output=True,
             text=True,
@@ -73,7 +76,8 @@ def test_the_proofs_refuse_to_run_on_real_rows(team: Team) -> None:
     assert Entry.objects.count() == 1
 
 
-def test_an_interrupted_proof_leaves_nothing_behind(team: Team, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_proof_leaves_nothing_behind(sent: signal.Signals, team: Team, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "prove", "--report", str(tmp_path / "report.md")],
         env=os.environ | {"DATABASE_URL": places.database_url()},
@@ -81,14 +85,22 @@ def test_an_interrupted_proof_leaves_nothing_behind(team: Team, tmp_path: Path) 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    give_up_at = time.monotonic() + 60
-    while not _scratch_places() and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    _wait_until(_scratch_places)
+    begun = psutil.Process(process.pid).children(recursive=True)
     time.sleep(1)
-    process.terminate()
+    process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert _scratch_places() == []
+    _wait_until(lambda: not _scratch_places())
+    psutil.wait_procs(begun, timeout=60)
+    assert not [child for child in begun if child.is_running()]
+
+
+def _wait_until(is_so: Callable[[], object]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < give_up_at, "it did not happen"
+        time.sleep(0.05)
 
 
 def test_the_report_says_what_was_proved(team: Team, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ async def _call(*arguments: str) -> None:
 async def test_the_refusal_names_the_budget_to_the_caller(team: Team, key: ApiKey) -> None:
     await ledger.agrant(team.pk, 10 * NANO, reason="test", actor="test")
     await _call("set_budget", key.pk, "0.5", "--period", "day")
-    project = await Project.objects.aget(team=team)
+    project = await database_sync_to_async(Project.objects.get)(team=team)
     with pytest.raises(InsufficientCredits) as refused:
         await hold(team, project, key.pk)
     assert f"the daily budget of the key {key.pk} is used up" in refused.value.message

@@ -4,9 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.management.base import OperatorCommand, Outcome, find_project, find_team
-from accounts.models import ApiKey
-from credits import ledger
+from accounts.management.base import OperatorCommand, Outcome
+from credits import ledger, spenders
 from credits.errors import LedgerError
 from credits.models import Budget
 from credits.money import dollars_to_nano, format_dollars, nano_to_dollars
@@ -26,10 +25,10 @@ class Command(OperatorCommand):
 
     def perform(self, *, spender: str, dollars: str, period: str, **options: Any) -> Outcome:
         """Set the budget, or remove it with `none`."""
-        account_id, scope, reference = _spender(spender)
-        place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
         whose = f"the {period} budget of {spender}"
         try:
+            account_id, scope, reference = spenders.find(spender)
+            place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
             if dollars == "none":
                 budget = Budget.objects.filter(account=account_id, origin=Budget.Origin.SET, **place).first()
                 if budget is None:
@@ -42,14 +41,3 @@ class Command(OperatorCommand):
         spent, limit = format_dollars(budget.spent_nano), format_dollars(budget.limit_nano)
         sentence = f"Set {whose} to {limit}; {spent} of it is spent."
         return Outcome({**place, "limit": f"{nano_to_dollars(budget.limit_nano):f}"}, sentence)
-
-
-def _spender(text: str) -> tuple[int, str, str]:
-    """Return the account that pays, and the scope and reference of who spends. Raises CommandError."""
-    if "/" in text:
-        project = find_project(text)
-        return project.team_id, Budget.Scope.PROJECT.value, str(project.pk)
-    key = ApiKey.objects.filter(pk=text).first()
-    if key:
-        return key.team_id, Budget.Scope.KEY.value, key.pk
-    return find_team(text).pk, Budget.Scope.TEAM.value, ""
