@@ -14,7 +14,7 @@ SCALE ?= full
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test check bench prove frontend setup-dev packages database clean
+.PHONY: run setup test check bench benches prove frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
@@ -46,7 +46,7 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 
 setup-dev: $(VENV)/installed-dev frontend
 
-packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromium
+packages: ## the Debian packages that the tests start: PostgreSQL, Chromium
 	@sh tests/packages.sh
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
@@ -62,10 +62,19 @@ check: setup-dev ## formatting, lint, types, migrations, settings, front end
 	PUBLIC_URL=https://parley.example.org $(MANAGE) check --deploy --fail-level WARNING
 	$(BIN)/python frontend/build.py --check
 
-bench: setup-dev ## what the gateway and the ledger cost, measured on this machine
+bench: setup-dev ## what the gateway, the ledger and the metrics cost, measured on this machine (6 minutes)
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m tests.credits.on_postgresql -m bench.ledger
+	$(BIN)/python -m bench.metrics
+
+# Minutes each: disconnects 3, readers 5, fairness 3, replicas 3.
+BENCHES := disconnects readers fairness replicas
+
+benches: $(BENCHES:%=bench-%) ## behaviour under load at full count: disconnects, slow readers, fairness, replicas
+
+bench-%: setup-dev ## one bench by its name, such as bench-fairness
+	$(BIN)/python -m bench.$*
 
 prove: $(VENV)/installed-dev ## prove at full count, on your database and a PostgreSQL of its own; reports in DATA_DIR
 	@mkdir -p $(DATA_DIR)

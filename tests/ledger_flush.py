@@ -1,8 +1,8 @@
 """A pytest plugin for tests with ``transaction=True``: lets Django empty the database after them.
 
 The ledger's triggers refuse to delete entries, to the flush at the end of such a test as well. They are dropped just
-before it; the flush itself has them made again (it sends ``post_migrate``). The ledger's writer is stopped too, because
-its connection would outlive the test database.
+before it; the flush itself has them made again (it sends ``post_migrate``). The ledger's writer is stopped too, and
+the thread of Django's async queries lets go: their connections would outlive the test database.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,11 @@ def _entries_can_be_flushed(request: pytest.FixtureRequest) -> Iterator[None]:
     # Set up the database first, so that it is flushed after this fixture ends.
     request.getfixturevalue("transactional_db")
     yield
-    from django.db import DEFAULT_DB_ALIAS
+    from asgiref.sync import SyncToAsync
+    from django.db import DEFAULT_DB_ALIAS, connections
 
     from credits import ledger, triggers
 
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     ledger.close()
     triggers.drop(DEFAULT_DB_ALIAS)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from asgiref.sync import SyncToAsync
-from django.db import connections
 
 from accounts.caller import Caller
 from accounts.models import Project, Team, User
@@ -25,8 +23,6 @@ def tgi(transactional_db: None) -> Iterator[FakeTgi]:
 def pauper(transactional_db: None, team: Team, project: Project, member: User) -> Iterator[Caller]:
     """The member, signed in, in a team without credits; whatever a test does, its account adds up in the end."""
     yield caller_in(project, member)
-    # The thread of ``aget`` and its like keeps a connection, which would outlive the test database.
-    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     ledger.close()
     assert audit.check(team.pk) == []
 
