@@ -1,9 +1,14 @@
-"""The line in front of one model's replicas: projects take turns, and each is served in its own order of arrival."""
+"""The line in front of one model's replicas: projects take turns, and each is served in its own order of arrival.
+
+Turns that a project let pass while others waited are kept for it, within bounds (``inference.turns``). So one that asks
+for little is served as if it were nearly alone, however many requests of others wait; those who always wait take turns.
+"""
 
 import asyncio
 import math
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from django.conf import settings
@@ -11,6 +16,7 @@ from django.conf import settings
 from inference.catalogue import ModelSnapshot
 from inference.errors import EngineOverloaded, EngineUnavailable
 from inference.replicas import Replica, choose, replica_of
+from inference.turns import Turns
 
 # From so many of the latest services the wait is estimated; older ones tell of another time of day.
 SERVICES_REMEMBERED: Final = 32
@@ -31,6 +37,8 @@ class Ticket:
         self.affinity = affinity
         self.failed: set[Replica] = set()
         self._line: Line | None = None
+        self._entered_at = 0.0
+        self._has_waited = False
         self._given: asyncio.Future[Replica]
 
     @property
@@ -43,15 +51,17 @@ class Line:
     """Those who wait for a place at one model's replicas, and the places."""
 
     def __init__(self) -> None:
-        # In order of turns: whoever was served goes to the end.
+        # Whoever was served goes to the end: the order among those who have had as many turns.
         self._projects: dict[int, deque[Ticket]] = {}
-        # As the last to arrive knew them: those who wait may not have heard of a new one.
+        self._turns = Turns()
+        # As the last to arrive, or the last look into the catalogue, knew them.
         self._replicas: list[Replica] = []
         self._served: deque[float] = deque(maxlen=SERVICES_REMEMBERED)
 
     def __len__(self) -> int:
         """How many wait."""
-        return sum(len(line) for line in self._projects.values())
+        # For any thread: the copy is made in one piece.
+        return sum(len(line) for line in tuple(self._projects.values()))
 
     async def enter(self, model: ModelSnapshot, ticket: Ticket) -> Replica:
         """Take a place at a replica that has not failed this request, waiting for one; ``leave`` gives it back.
@@ -59,11 +69,11 @@ class Line:
         Raises EngineUnavailable when there is no such replica; EngineOverloaded after QUEUE_SECONDS, or when
         QUEUE_LENGTH requests wait, for the last of whichever project has most of them.
         """
-        self._replicas = [replica_of(endpoint) for endpoint in model.endpoints]
+        self.know(model)
         if ticket.failed.issuperset(self._replicas):
             raise EngineUnavailable
-        self._serve()
         if not self._projects and (replica := choose(self._replicas, ticket.affinity, ticket.failed)):
+            ticket._entered_at, ticket._has_waited = time.monotonic(), False
             replica.enter()
             return replica
         self._join(ticket)
@@ -77,21 +87,36 @@ class Line:
             self._abandon(ticket)
             raise
 
-    def leave(self, replica: Replica) -> None:
-        """Give a place back; the next in line gets it."""
-        replica.leave()
+    def know(self, model: ModelSnapshot) -> None:
+        """Learn which replicas there are now: one that was added serves who waits, one that is drained does not."""
+        self._replicas = [replica_of(endpoint) for endpoint in model.endpoints]
         self._serve()
+
+    def leave(self, replica: Replica, ticket: Ticket | None = None) -> None:
+        """Give a place back; the next in line gets it. Without the ticket, it was not used."""
+        replica.leave()
+        if ticket:
+            seconds = time.monotonic() - ticket._entered_at
+            self._turns.took(ticket.project_id, seconds, self._places, is_counted=ticket._has_waited)
+        self._serve()
+
+    @property
+    def _places(self) -> int:
+        return sum(replica.places for replica in self._replicas)
 
     def place_of(self, ticket: Ticket) -> PlaceInLine:
         """Say who is served before it if everybody stays, and how long that takes by the pace of late."""
         own = self._projects[ticket.project_id]
         rank = position = own.index(ticket)
         is_before = True
-        for line in self._projects.values():
+        for project, line in self._projects.items():
             if line is own:
                 is_before = False
-            else:
-                position += min(len(line), rank + is_before)
+                continue
+            lead = self._turns.had_by(ticket.project_id) - self._turns.had_by(project)
+            # Once they have had as many turns, the one that had more at first is the one that has waited longer.
+            wins_tie = lead.is_integer() and (is_before if lead == 0 else lead < 0)
+            position += min(len(line), max(0, math.ceil(lead) + rank + wins_tie))
         return PlaceInLine(position + 1, self._wait_seconds(position + 1))
 
     def _wait_seconds(self, position: int) -> int | None:
@@ -104,6 +129,12 @@ class Line:
     def _join(self, ticket: Ticket) -> None:
         if len(self) >= settings.QUEUE_LENGTH:
             self._make_room(ticket.project_id)
+        if not self._projects:
+            self._turns.forget()
+            # The pace of an earlier rush tells nothing of this one.
+            self._served.clear()
+        if ticket.project_id not in self._projects:
+            self._turns.join(ticket.project_id, self._places)
         line = self._projects.setdefault(ticket.project_id, deque())
         # Who was let down by a replica has waited already.
         line.appendleft(ticket) if ticket.failed else line.append(ticket)
@@ -147,15 +178,19 @@ class Line:
                 self._projects[ticket.project_id] = line
             # A cancelled one has not yet run to leave the line by itself.
             if not ticket._given.cancelled():
-                self._served.append(time.monotonic())
+                self._turns.take(ticket.project_id)
+                ticket._entered_at, ticket._has_waited = time.monotonic(), True
+                self._served.append(ticket._entered_at)
                 replica.enter()
                 ticket._given.set_result(replica)
 
     def _next(self) -> tuple[Ticket, Replica] | None:
-        for line in self._projects.values():
-            replica = choose(self._replicas, line[0].affinity, line[0].failed)
-            if replica:
-                return line[0], replica
+        if not any(replica.is_free for replica in self._replicas):
+            return None
+        for project in sorted(self._projects, key=self._turns.had_by):
+            first = self._projects[project][0]
+            if replica := choose(self._replicas, first.affinity, first.failed):
+                return first, replica
         return None
 
 
@@ -165,3 +200,15 @@ _lines: dict[str, Line] = {}
 def line_for(model: ModelSnapshot) -> Line:
     """Return the one line of this process for a model."""
     return _lines.setdefault(model.id, Line())
+
+
+def hear(models: Mapping[str, ModelSnapshot]) -> None:
+    """Let every line know the replicas of its model, though nobody new arrives."""
+    for model_id, line in _lines.items():
+        if model := models.get(model_id):
+            line.know(model)
+
+
+def waiting() -> dict[str, int]:
+    """Return how many wait for each model; for any thread."""
+    return {model_id: len(line) for model_id, line in tuple(_lines.items())}

@@ -6,9 +6,8 @@ from typing import Final
 
 from django.db import DatabaseError
 
-from inference import catalogue
+from inference import catalogue, line
 from inference.engines import engine_for
-from inference.errors import EngineUnavailable
 from inference.replicas import Replica, replica_of
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,8 @@ FAILURES_BORNE: Final = 1
 async def watch() -> None:
     """Ask every replica of every model that has more than one, again and again, until cancelled.
 
-    A model's only endpoint is not asked: whatever is known of it, requests have nowhere else to go.
+    A model's only endpoint is not asked: whatever is known of it, requests have nowhere else to go. Those who wait in
+    line hear of new and of drained replicas as often.
     """
     silent: dict[Replica, int] = {}
     while True:
@@ -32,6 +32,7 @@ async def watch() -> None:
         except DatabaseError:
             logger.warning("the replicas are not looked after while the database is away")
             continue
+        line.hear(models)
         several = [model.endpoints for model in models.values() if len(model.endpoints) > 1]
         replicas = [replica_of(endpoint) for endpoints in several for endpoint in endpoints]
         answers = await asyncio.gather(*(_answers(replica) for replica in replicas))
@@ -46,8 +47,8 @@ def _note(replica: Replica, is_well: bool, silences: int) -> bool:
     """Act on what a replica said of itself, or on how often before it said nothing."""
     if is_well:
         replica.circuit.invite()
-    elif silences >= FAILURES_BORNE and replica.circuit.lets_through:
-        replica.fail(EngineUnavailable("It does not answer health checks."))
+    elif silences >= FAILURES_BORNE:
+        replica.fall_silent()
     return is_well
 
 

@@ -1,15 +1,27 @@
 """The servers that answer for a model, as this process knows them: how busy each is, and whether it works."""
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from django.conf import settings
+from django.utils import timezone
 
 from inference.catalogue import EndpointSnapshot
 from inference.circuit import Circuit
 from inference.errors import EngineError, EngineOverloaded, EngineRefused, EngineUnavailable
+from inference.throughput import Throughput
 
 # A conversation goes back to where its beginning is in the cache, unless that replica is busier than the least busy one
 # by more than this share of its places.
 AFFINITY_SLACK: Final = 0.25
+
+
+class Failure(NamedTuple):
+    """How a replica let us down last, and when."""
+
+    error: str
+    at: datetime
 
 
 class Replica:
@@ -19,16 +31,23 @@ class Replica:
         self.endpoint = endpoint
         self.running = 0
         self.circuit = Circuit()
+        self.throughput = Throughput()
+        self.last_failure: Failure | None = None
+
+    @property
+    def places(self) -> int:
+        """How many requests this process may have there: its share, where several serve."""
+        return max(1, self.endpoint.concurrency // settings.WORKERS)
 
     @property
     def load(self) -> float:
         """The share of its places that are taken."""
-        return self.running / self.endpoint.concurrency
+        return self.running / self.places
 
     @property
     def is_free(self) -> bool:
         """Whether it has a place."""
-        return self.running < self.endpoint.concurrency
+        return self.running < self.places
 
     def enter(self) -> None:
         """Take a place."""
@@ -42,8 +61,16 @@ class Replica:
 
     def fail(self, error: EngineError) -> None:
         """Note how a request failed. A refusal is the request's own fault, and a full server is no broken one."""
-        if not isinstance(error, (EngineRefused, EngineOverloaded)):
-            self.circuit.fail(error, at_once=isinstance(error, EngineUnavailable))
+        if isinstance(error, EngineRefused):
+            return
+        self.last_failure = Failure(f"{type(error).__name__}: {error}", timezone.now())
+        if not isinstance(error, EngineOverloaded):
+            self.circuit.fail(at_once=isinstance(error, EngineUnavailable))
+
+    def fall_silent(self) -> None:
+        """Note that it does not answer health checks."""
+        self.last_failure = Failure("It does not answer health checks", timezone.now())
+        self.circuit.fall_silent()
 
 
 _replicas: dict[int, Replica] = {}
@@ -56,6 +83,11 @@ def replica_of(endpoint: EndpointSnapshot) -> Replica:
         replica = _replicas[endpoint.id] = Replica(endpoint)
     replica.endpoint = endpoint
     return replica
+
+
+def known() -> list[Replica]:
+    """Return every replica that was ever asked here, those that are drained included; for any thread."""
+    return list(_replicas.values())
 
 
 def choose(replicas: Sequence[Replica], affinity: int, failed: Collection[Replica] = ()) -> Replica | None:

@@ -32,7 +32,7 @@ SAMPLE = """() => {
 def test_the_copied_python_sends_the_very_same_body(chat: Chat, tgi: FakeTgi, site: Site, tmp_path: Path) -> None:
     page = chat.page
     page.get_by_label("System prompt").fill('It\'s "brief"\n\\ and ${HOME} 한국어')
-    for name, value in (("Temperature", 0.3), ("Top P", 0.9), ("Maximum tokens", 5), ("Presence penalty", 0.5)):
+    for name, value in (("Temperature", 0.3), ("Top P", 0.9), ("Maximum tokens", 5), ("Frequency penalty", 0.5)):
         chat.set(name, value)
     page.get_by_label("Seed").fill("7")
     page.get_by_label("Stop sequences").fill("###\n<end>")

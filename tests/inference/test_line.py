@@ -12,6 +12,7 @@ from inference.errors import EngineOverloaded, EngineUnavailable
 from inference.line import Line, PlaceInLine, Ticket
 from inference.prompt import Overhead
 from inference.replicas import Replica, replica_of
+from inference.turns import KEPT_ROUNDS
 
 _ids = iter(range(10_000, 10_000_000))
 
@@ -48,6 +49,13 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def visit(line: Line, wanted: ModelSnapshot, who: Ticket, served: list[Ticket]) -> None:
+    """Wait for a place, note that it came, and give it back."""
+    replica = await line.enter(wanted, who)
+    served.append(who)
+    line.leave(replica)
+
+
 async def test_one_project_is_served_in_order_and_knows_its_place() -> None:
     line, single = Line(), model(endpoint())
     first = await line.enter(single, ticket())
@@ -68,13 +76,7 @@ async def test_projects_take_turns_and_positions_foretell_the_order() -> None:
     place = await line.enter(single, ticket(9))
     arrivals = [ticket(project) for project in (1, 1, 1, 1, 2, 2, 3)]
     served: list[Ticket] = []
-
-    async def visit(each: Ticket) -> None:
-        replica = await line.enter(single, each)
-        served.append(each)
-        line.leave(replica)
-
-    waiting = [asyncio.ensure_future(visit(each)) for each in arrivals]
+    waiting = [asyncio.ensure_future(visit(line, single, each, served)) for each in arrivals]
     await settle()
     foretold = sorted(arrivals, key=lambda each: position(each) or 0)
     assert [position(each) for each in foretold] == [1, 2, 3, 4, 5, 6, 7]
@@ -82,6 +84,69 @@ async def test_projects_take_turns_and_positions_foretell_the_order() -> None:
     await asyncio.gather(*waiting)
     assert served == foretold
     assert [each.project_id for each in served] == [1, 2, 3, 1, 2, 1, 1]
+
+
+async def test_a_quiet_project_goes_first_as_far_as_it_let_turns_pass() -> None:
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket(1))
+    flood = [enter(line, single, ticket(1)) for _ in range(20)]
+    await settle()
+    for _ in range(10):
+        line.leave(place)
+        await settle()
+    served: list[Ticket] = []
+    visits = [asyncio.ensure_future(visit(line, single, ticket(2), served)) for _ in range(6)]
+    await settle()
+    flooding = [asyncio.ensure_future(visit(line, single, ticket(1), served)) for _ in range(3)]
+    for waiting in flood[10:]:
+        waiting.cancel()
+    await settle()
+    line.leave(place)
+    await asyncio.gather(*visits, *flooding)
+    assert [each.project_id for each in served] == [2] * KEPT_ROUNDS + [2, 1, 2, 1, 2, 1]
+
+
+async def test_turns_are_not_kept_from_before_the_line_was_empty() -> None:
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket(1))
+    flood = [enter(line, single, ticket(1)) for _ in range(10)]
+    await settle()
+    for waiting in flood:
+        line.leave(place)
+        await waiting
+    served: list[Ticket] = []
+    visits = [asyncio.ensure_future(visit(line, single, ticket(project), served)) for project in (1, 1, 2, 2)]
+    await settle()
+    line.leave(place)
+    await asyncio.gather(*visits)
+    assert [each.project_id for each in served] == [1, 2, 1, 2]
+
+
+async def test_positions_foretell_the_order_however_many_turns_each_has_had() -> None:
+    chance = random.Random(7)
+    line, single = Line(), model(endpoint())
+    place = await line.enter(single, ticket(9))
+    waiting: list[Ticket] = []
+    visits: list[asyncio.Task[Replica]] = []
+    for _ in range(300):
+        for project in chance.choices((1, 2, 3, 4), weights=(9, 3, 1, 1), k=chance.randrange(3)):
+            waiting.append(ticket(project))
+            visits.append(enter(line, single, waiting[-1]))
+        await settle()
+        foretold = sorted(waiting, key=lambda each: position(each) or 0)
+        assert [position(each) for each in foretold] == list(range(1, len(waiting) + 1))
+        if waiting:
+            line.leave(place)
+            await settle()
+            assert position(foretold[0]) is None
+            waiting.remove(foretold[0])
+    rest = sorted(waiting, key=lambda each: position(each) or 0)
+    for each in rest:
+        assert position(each) == 1
+        line.leave(place)
+        await settle()
+        assert position(each) is None
+    assert all(each.done() for each in visits)
 
 
 async def test_nobody_overtakes_those_who_wait() -> None:

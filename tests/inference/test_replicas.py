@@ -61,7 +61,8 @@ def test_a_refused_connection_is_avoided_at_once_and_a_bad_answer_after_three() 
             assert choose(pair, 1) is home
         home.fail(error)
         assert choose(pair, 1) is not home
-        assert home.circuit.last_error.startswith(type(error).__name__)
+        assert home.last_failure
+        assert home.last_failure.error.startswith(type(error).__name__)
 
 
 @pytest.mark.parametrize("error", [EngineRefused(), EngineOverloaded()])
