@@ -91,16 +91,17 @@ def _run(place: Scratch, scale: str, names: list[str], also: list[str]) -> Itera
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Turn SIGTERM into an exception, as SIGINT is one, so that the scratch place is removed."""
+    """Turn SIGTERM and SIGINT, which a background process ignores, into an exception: the scratch place is removed."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _written(findings: list[Finding], version: str, scale: str, *, through_the_web: bool) -> str:
