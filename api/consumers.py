@@ -1,5 +1,7 @@
 """Token streams: ``POST /v1/chat/completions``."""
 
+import msgspec
+
 from accounts.caller import Caller
 from accounts.errors import IdentityError
 from accounts.keys import aauthenticate
@@ -44,8 +46,12 @@ class ChatCompletions(HttpExchange):
 
     async def _once(self, caller: Caller, key: str, chat: Chat, *, fits: bool) -> Completion | Replay:
         """Find what the Idempotency-Key stands for, or start it."""
+        if sum(name == b"idempotency-key" for name, _ in self.scope["headers"]) > 1:
+            raise InvalidRequest("One Idempotency-Key is enough.", param="Idempotency-Key")
         asked = self.scope["path"] + (f" {FIT_TO_BALANCE}" if fits else "")
-        claim = Claim.of(caller, key, asked, chat, self.request_id)
+        # Not to be streamed is the same, said or unsaid.
+        meant = msgspec.structs.replace(chat, stream=chat.stream or None)
+        claim = Claim.of(caller, key, asked, meant, self.request_id)
         return await once(claim, lambda claim: start(caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits))
 
     def _head(self, run: Completion | Replay) -> dict[str, str]:

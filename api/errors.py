@@ -31,6 +31,10 @@ class ApiError(Problem, frozen=True):
         retry_after = self.retry_after_seconds or _RETRY_AFTER.get(self.status)
         if retry_after:
             headers["retry-after"] = str(retry_after)
+        if self.limit is not None:
+            headers["x-ratelimit-limit-requests"] = str(self.limit)
+            headers["x-ratelimit-remaining-requests"] = "0"
+            headers["x-ratelimit-reset-requests"] = f"{retry_after}s"
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         if self.status == 409:

@@ -29,8 +29,8 @@ class ReceiptDetail(APIView):
         if run_id is None:
             raise ReceiptNotFound
         # The hold first: a run that ends in between has its receipt by then.
-        hold = receipts.open_hold(reach.team_id, reach.projects, run_id)
-        if hold is not None:
+        hold = receipts.open_hold(reach.caller.team_id, reach.projects, run_id)
+        if hold is not None and reach.shows(hold):
             running = HoldSerializer(hold, context={"projects": reach.projects}).data
             return Response(running, status=202, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
         receipt = receipts.find(reach.runs, run_id)

@@ -30,6 +30,26 @@ def request(port: int, body: dict[str, object], headers: dict[str, str]) -> byte
     return b"POST /v1/chat/completions HTTP/1.1\r\n" + head.encode() + b"\r\n" + payload
 
 
+def closing(key: str) -> dict[str, str]:
+    """Return the headers of a request with a key, after whose answer the server closes the connection."""
+    return {"authorization": f"Bearer {key}", "connection": "close"}
+
+
+async def once(port: int, message: bytes) -> tuple[int, bytes]:
+    """Send one ``closing`` request and return the status and what followed the head; 0 if the connection broke."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(message)
+            head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+    except OSError:
+        return 0, b""
+    status = head[9:12]
+    return int(status) if status.isdigit() else 0, rest
+
+
 async def run(port: int, message: bytes, *, clients: int, requests: int) -> Result:
     """Send ``requests`` in all from ``clients`` connections, each one after the other."""
     result = Result()

@@ -4,6 +4,7 @@ import json
 import shlex
 
 from django.conf import settings
+from django.db import connection
 
 from config import demo
 
@@ -19,7 +20,16 @@ def text(has_engine: bool) -> str:
             lines += [f"  API key   {made['api_key']}", f"  Project   {made['project']}", ""]
             if has_engine:
                 lines += ["Try it:", "", curl(made), ""]
+    if settings.WORKERS > 1:
+        lines += [f"{settings.WORKERS} web processes serve it.{_advice()}"]
     return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+def _advice() -> str:
+    """Say what several processes want of the database."""
+    if connection.vendor != "sqlite":
+        return ""
+    return " On SQLite they wait for each other to write: PostgreSQL (DATABASE_URL) suits them better."
 
 
 def curl(made: demo.Demo) -> str:

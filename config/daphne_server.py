@@ -91,7 +91,7 @@ class Server(daphne.server.Server):
         loop = reactor._asyncioEventloop
         asyncio.set_event_loop(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end_soon)
+            loop.add_signal_handler(number, self._end_soon, number)
         reactor.callWhenRunning(lambda: loop.create_task(self._begin()).add_done_callback(self._begun))
         reactor.run(installSignalHandlers=False)
         if self.failure:
@@ -113,11 +113,11 @@ class Server(daphne.server.Server):
         if self.failure:
             reactor.stop()
 
-    def _end_soon(self) -> None:
-        """Begin to end; a second signal takes the patience away."""
+    def _end_soon(self, number: signal.Signals) -> None:
+        """Begin to end; SIGINT, when that has begun, takes the patience away, as with uvicorn."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
-        else:
+        elif number == signal.SIGINT:
             for task in self._running():
                 task.cancel()
 

@@ -1,7 +1,6 @@
 """What every HTTP exchange gets, whoever answers it: an id, a body within bounds, and a line in the log."""
 
 from typing import Any
-from uuid import uuid4
 
 from asgiref.typing import (
     ASGI3Application,
@@ -19,6 +18,7 @@ from api.wire import error_body
 from inference import metrics
 from inference.problems import SERVER_ERROR
 from inference.request_log import RequestLine
+from inference.run_ids import new_run_id
 
 
 class Edge:
@@ -36,7 +36,7 @@ class Edge:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        request_id = uuid4().hex
+        request_id = new_run_id()
         line = RequestLine(request_id, scope["method"], scope["path"])
         exchange = _Exchange(receive, send, b"req_" + request_id.encode(), line)
         tagged: Any = {**scope, "request_id": request_id, "request_line": line}

@@ -6,9 +6,9 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from console import mailer
 from credits import ledger
-from inference import live, probing
+from inference import live, probing, reports
 from inference.engines import http
-from playground import keeper
+from playground import keeper, switchboard
 
 
 async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -17,11 +17,14 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
     live.watch()
     mailer.start()
     probing_replicas = asyncio.create_task(probing.watch())
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    probing_replicas.cancel()
-    await live.shut_down()
-    await keeper.drain()
+    reporting = asyncio.create_task(reports.watch())
+    async with switchboard.answering():
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        probing_replicas.cancel()
+        reporting.cancel()
+        await live.shut_down()
+        await keeper.drain()
     await http.close()
     await asyncio.to_thread(mailer.stop)
     await asyncio.to_thread(ledger.close)

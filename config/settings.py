@@ -22,6 +22,8 @@ _positive = validate.Range(min=1)
 
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000, validate=validate.Range(min=0, max=65535))
+# Web processes on that port, of one ``serve``.
+WORKERS = env.int("WORKERS", 1, validate=validate.Range(min=1, max=64))
 # Where people and programs reach this site; used in printed addresses and in links inside error bodies.
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://{HOST}:{PORT}").rstrip("/")
 IS_HTTPS = PUBLIC_URL.startswith("https://")
@@ -102,13 +104,6 @@ else:
         "max_size": env.int("DATABASE_POOL_SIZE", 20, validate=_positive),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-REDIS_URL = env.str("REDIS_URL", "")
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
-    if REDIS_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
 
 # --- Identity -------------------------------------------------------------------------------------------------------
 
@@ -191,8 +186,9 @@ RUN_SECONDS = env.float("RUN_SECONDS", 600, validate=_positive)
 # Requests that wait for a place at an engine: how many, and for how long.
 QUEUE_LENGTH = env.int("QUEUE_LENGTH", 256, validate=_positive)
 QUEUE_SECONDS = env.float("QUEUE_SECONDS", 30, validate=_positive)
-# Requests in flight for one project.
+# Requests in flight for one project, and for one user in all projects, where operators set no other limit in the admin.
 PROJECT_CONCURRENCY = env.int("PROJECT_CONCURRENCY", 128, validate=_positive)
+USER_CONCURRENCY = env.int("USER_CONCURRENCY", PROJECT_CONCURRENCY, validate=_positive)
 # A request whose cost the balance covers waits this long for other requests' holds to end before it is refused.
 HOLD_WAIT_SECONDS = env.float("HOLD_WAIT_SECONDS", 30, validate=_positive)
 # A hold outlives its run's deadline by this much; then it expires without anyone's help.
@@ -235,6 +231,8 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=validate.Regexp(r"\A(\S{16
 # Where ``add_model`` reads about a model, and whether it must not; the names are huggingface_hub's own.
 HF_ENDPOINT = env.str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 HF_HUB_OFFLINE = env.bool("HF_HUB_OFFLINE", False)
+# With a token that may manage Inference Endpoints, operators pause and resume them in the admin.
+HF_TOKEN = env.str("HF_TOKEN", "", validate=validate.Regexp(r"\A[!-~]*\Z", error="printable ASCII without spaces"))
 
 # --- Engines --------------------------------------------------------------------------------------------------------
 

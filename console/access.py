@@ -7,7 +7,7 @@
 | budgets | all; sets those of projects and keys | the team's, projects' and own keys' | as a member |
 | ledger, holds, alerts | yes; sets thresholds and recipients | no | no |
 | keys | own, and sees and revokes everyone's | own | sees and revokes own, makes none |
-| people and projects | yes; only owners make and unmake owners | no | no |
+| people, projects, their limits | yes; only owners make and unmake owners; operators set limits | no | no |
 """
 
 from dataclasses import dataclass

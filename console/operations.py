@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from asgiref.sync import async_to_sync
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from accounts.models import Team
 from credits.money import NANO
-from inference import health
+from inference.endpoint_state import EndpointState, states_of
 from inference.models import Endpoint, Run
 from inference.usage import Amount, Span, usage
 
@@ -43,11 +42,11 @@ def today() -> Today:
     return Today(amount, amount.errors)
 
 
-def endpoints() -> list[tuple[Endpoint, bool | None]]:
-    """Return the endpoints with their health: those that are switched on first."""
+def endpoints() -> list[tuple[Endpoint, EndpointState]]:
+    """Return the endpoints and how they are: those that are switched on first."""
     listed = list(Endpoint.objects.select_related("model").order_by("-is_enabled", "model_id", "pk")[:ENDPOINTS_LISTED])
-    answers = async_to_sync(health.check)(listed)
-    return [(endpoint, answers[endpoint.pk]) for endpoint in listed]
+    states = states_of(listed)
+    return [(endpoint, states[endpoint.pk]) for endpoint in listed]
 
 
 def teams_low_on_credit() -> list[tuple[Team, int]]:

@@ -1,20 +1,20 @@
-"""Models, prices, endpoints and runs in the admin panel."""
+"""Models, prices and runs in the admin panel; endpoints and limits have a module each."""
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.db.models import Model as DatabaseModel
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from accounts.panel import Panel, ReadOnlyInline, ReadOnlyPanel
 from credits.money import format_dollars
-from inference import health
-from inference.admin_forms import EndpointForm, ModelForm, PriceForm
+from inference.admin_endpoints import EndpointPanel
+from inference.admin_forms import ModelForm, PriceForm
+from inference.admin_limits import ConcurrencyLimitPanel
 from inference.models import Endpoint, Model, Price, Run
+
+__all__ = ["ConcurrencyLimitPanel", "EndpointPanel", "ModelPanel", "PricePanel", "RunPanel"]
 
 # A micro-credit is a thousand nano-credits.
 _NANO_PER_MICRO = 1_000
@@ -128,53 +128,6 @@ class PricePanel(_PriceColumns, ReadOnlyPanel):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Compute what is only looked at."""
         return _PRICES if obj else []
-
-
-@admin.register(Endpoint)
-class EndpointPanel(Panel):
-    """Servers, with their health as of a few seconds ago."""
-
-    form = EndpointForm
-    list_display = ["base_url", "model", "kind", "health", "concurrency", "is_enabled"]
-    list_select_related = ["model"]
-    list_filter = ["is_enabled", "kind"]
-    search_fields = ["base_url", "model__id"]
-    ordering = ["model_id", "pk"]
-    actions = ["enable", "disable"]
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave the credential out where fields are shown rather than written."""
-        if not (self.has_change_permission(request, obj) if obj else self.has_add_permission(request)):
-            return ["model", "kind", "base_url", "upstream_model", "concurrency", "is_enabled"]
-        secret = ["credential", "forget_credential"] if obj else ["credential"]
-        return ["model", "kind", "base_url", *secret, "upstream_model", "concurrency", "is_enabled"]
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Ask all the endpoints of the page at once how they are."""
-        changelist = super().get_changelist_instance(request)
-        listed = list(changelist.result_list)
-        answers = async_to_sync(health.check)(listed)
-        for endpoint in listed:
-            endpoint.is_up = answers[endpoint.pk]
-        changelist.result_list = listed
-        return changelist
-
-    @admin.display
-    def health(self, endpoint: Any) -> SafeString:
-        """Return how the endpoint is."""
-        is_up: bool | None = endpoint.is_up
-        word = "off" if is_up is None else "up" if is_up else "down"
-        return format_html('<span class="health health-{}">{}</span>', word, word.capitalize())
-
-    @admin.action(description="Switch on", permissions=["change"])
-    def enable(self, request: HttpRequest, endpoints: "QuerySet[Endpoint]") -> None:
-        """Send requests there again."""
-        endpoints.update(is_enabled=True)
-
-    @admin.action(description="Switch off", permissions=["change"])
-    def disable(self, request: HttpRequest, endpoints: "QuerySet[Endpoint]") -> None:
-        """Send no new request there."""
-        endpoints.update(is_enabled=False)
 
 
 @admin.register(Run)

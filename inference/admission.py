@@ -1,25 +1,38 @@
-"""Who may start now: requests in flight per project."""
+"""Who may start now: requests in flight per project and per user."""
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from django.conf import settings
-
+from accounts.caller import Caller
 from inference.errors import ConcurrencyLimited
+from inference.in_flight import Holder, InFlight, InFlightHere, InFlightTogether
+from inference.limits import limits_of
+from inference.turnover import turnover_of
 
-_in_flight: Counter[int] = Counter()
+_in_flight: InFlight = InFlightHere()
 
 
-@contextmanager
-def project_place(project_id: int) -> Iterator[None]:
-    """Count a request against its project while it lives. Raises ConcurrencyLimited at PROJECT_CONCURRENCY."""
-    if _in_flight[project_id] >= settings.PROJECT_CONCURRENCY:
-        raise ConcurrencyLimited
-    _in_flight[project_id] += 1
+def share(path: Path, column: int) -> None:
+    """Count together with the other processes that have a column in this file; before the first request."""
+    global _in_flight  # noqa: PLW0603
+    _in_flight = InFlightTogether(path, column)
+
+
+@asynccontextmanager
+async def place(caller: Caller) -> AsyncIterator[None]:
+    """Count a request against its project and its user while it lives. Raises ConcurrencyLimited at either's limit."""
+    limits = await limits_of(caller)
+    holders: list[Holder] = [("project", caller.project_id), ("user", caller.user_id)]
+    at_limit = _in_flight.take(holders, limits)
+    if at_limit is not None:
+        limit = limits[at_limit]
+        raise ConcurrencyLimited.at(limit, turnover_of(holders[at_limit]).retry_after_seconds(limit))
+    turnovers = [turnover_of(holder) for holder in holders]
+    numbers = [turnover.begin() for turnover in turnovers]
     try:
         yield
     finally:
-        _in_flight[project_id] -= 1
-        if not _in_flight[project_id]:
-            del _in_flight[project_id]
+        _in_flight.give_back(holders)
+        for turnover, number in zip(turnovers, numbers, strict=True):
+            turnover.end(number)

@@ -5,11 +5,11 @@ class InferenceConfig(AppConfig):
     name = "inference"
 
     def ready(self) -> None:
-        """Have every process hear of a changed catalogue, and prices stay as they were charged."""
+        """Have every process hear of a changed catalogue or limit, and prices stay as they were charged."""
         from accounts import changes
         from inference import price_guard
         from inference.catalogue import TOPIC
-        from inference.models import Endpoint, Model, Price
+        from inference.models import ConcurrencyLimit, Endpoint, Model, Price
 
-        changes.register(TOPIC, {Model: None, Price: None, Endpoint: None})
+        changes.register(TOPIC, {Model: None, Price: None, Endpoint: None, ConcurrencyLimit: None})
         price_guard.declare()

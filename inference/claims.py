@@ -60,7 +60,7 @@ class Claim:
     """The right of one run to answer for a key. ``request`` is the hash of what was asked for."""
 
     id: UUID
-    project_id: int
+    caller: Caller
     request: str
     run: str
     is_kept: bool = False
@@ -78,7 +78,7 @@ class Claim:
                 f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} printable ASCII characters.", param="Idempotency-Key"
             )
         who = _hash((caller.project_id, caller.user_id, caller.key_id, key))
-        return cls(UUID(bytes=who[:16]), caller.project_id, _hash((address, body)).hex(), run)
+        return cls(UUID(bytes=who[:16]), caller, _hash((address, body)).hex(), run)
 
     def take(self) -> IdempotencyKey:
         """Return what the key stands for: this claim's run, if no other has a claim or an answer that still holds.

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 from django.conf import settings
 from django.utils import timezone
@@ -37,6 +36,7 @@ from inference.models import Run
 from inference.pricing import Rates
 from inference.receipt import Receipt
 from inference.routing import Route
+from inference.run_ids import new_run_id
 from inference.settlement import Bill
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def start(
     completion = Completion(
         caller,
         chat,
-        run_id or uuid4().hex,
+        run_id or new_run_id(),
         resumable=resumable or claim is not None,
         claim=claim,
         fit_to_balance=fit_to_balance,
@@ -191,7 +191,7 @@ class Completion:
         failure: Exception | None = None
         bill: Bill | None = None
         try:
-            with admission.project_place(self.caller.project_id):
+            async with admission.place(self.caller):
                 model, rates = await self._prepare()
                 self.route = route = Route(self, model)
                 self.engine = route.nearest()
@@ -239,10 +239,12 @@ class Completion:
         async with route.answer(funds.engine_limit) as (beginning, rest):
             chunks: list[Chunk] | None = beginning
             while chunks is not None:
+                generated = self.receipt.generated_tokens
                 if funds.covers(chunks):
                     self._take(chunks, funds.completion_tokens)
                 else:
                     await funds.pay(chunks, self._take)
+                route.replica.throughput.add(self.receipt.generated_tokens - generated)
                 chunks = await anext(rest, None)
 
     def _take(self, chunks: list[Chunk], completion_tokens: int) -> None:

@@ -1,8 +1,7 @@
 """How many tokens were delivered: the engine's own counts, else its tokenizer, else an estimate that says so."""
 
 import logging
-
-import msgspec
+from typing import Final, NamedTuple, Self
 
 from inference import prompt
 from inference.answer import Answer
@@ -15,36 +14,86 @@ from inference.models import Run
 logger = logging.getLogger(__name__)
 
 # Above it, and below zero, an engine's count is nonsense; it is also what the columns of a run can hold.
-_MAX_TOKENS = 2**31 - 1
+_MAX_TOKENS: Final = 2**31 - 1
 
 Counted = tuple[Usage, Run.Counting]
 
 
-async def count(
-    answer: Answer, up_to: int, chat: Chat, engine: Engine | None, image_tokens: int | None = None
-) -> Counted:
+class Sense(NamedTuple):
+    """What a run's counts can be at most, in tokens; ``image`` is what an image counts for, where that is known."""
+
+    prompt: int = _MAX_TOKENS
+    completion: int = _MAX_TOKENS
+    image: int | None = None
+
+
+_ANY: Final = Sense()
+
+
+async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, sense: Sense = _ANY) -> Counted:
     """Return the usage of the first ``up_to`` chunks and where the figures come from.
 
     Without output there is no usage: nothing delivered is nothing charged. Without an engine, nobody is asked: what the
-    answer does not tell is estimated.
+    answer does not tell is estimated. An engine's counts that make no sense are no counts.
     """
     taken = answer.chunks[:up_to]
-    if not any(chunk.has_output for chunk in taken):
+    outputs = sum(chunk.has_output for chunk in taken)
+    if not outputs:
         return NOTHING, Run.Counting.ENGINE
     last = max(number for number, chunk in enumerate(taken, start=1) if chunk.has_output)
     # The counts that ride on the last piece of output, or behind it when nothing was left undelivered in between.
+    counts: Usage | None = None
     for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
         if number > last and chunk.has_output:
             break
-        if usage := told(chunk):
-            return usage, Run.Counting.ENGINE
-    return await _recount(taken, chat, engine, _latest_usage(answer), image_tokens)
+        counts = told(chunk) or counts
+    if counts and _makes_sense(counts, outputs, sense):
+        return counts, Run.Counting.ENGINE
+    return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense.image)
 
 
 def told(chunk: Chunk) -> Usage | None:
-    """Return the counts that ride on a chunk, if they can be believed."""
+    """Return the counts that ride on a chunk, if they can be believed: no prompt is empty."""
     usage = chunk.usage
-    return usage if usage and all(0 <= count <= _MAX_TOKENS for count in msgspec.structs.astuple(usage)) else None
+    return usage if usage and _fits(usage, _ANY) else None
+
+
+def _fits(usage: Usage, sense: Sense) -> bool:
+    return (
+        1 <= usage.prompt_tokens <= sense.prompt
+        and 0 <= usage.completion_tokens <= sense.completion
+        and 0 <= usage.cached_tokens <= _MAX_TOKENS
+    )
+
+
+def _makes_sense(usage: Usage, outputs: int, sense: Sense) -> bool:
+    """Whether the counts may be those of so many pieces of output.
+
+    A piece is a token or more; half as many leaves room for servers that cut one token's text in two.
+    """
+    return _fits(usage, sense) and 2 * usage.completion_tokens >= outputs
+
+
+class _Known(NamedTuple):
+    """What the engine told of an answer around its last delivered piece of output: no more and no less than that."""
+
+    before: Usage | None
+    behind: Usage | None
+
+    @classmethod
+    def of(cls, answer: Answer, last: int, sense: Sense) -> Self:
+        """Look for the counts nearest to chunk number ``last`` on either side."""
+        numbered = [(number, chunk.usage) for number, chunk in enumerate(answer.chunks, start=1)]
+        sensible = [(number, usage) for number, usage in numbered if usage and _fits(usage, sense)]
+        before = next((usage for number, usage in reversed(sensible) if number < last), None)
+        behind = next((usage for number, usage in sensible if number > last and usage.completion_tokens), None)
+        return cls(before, behind)
+
+    def bounded(self, completion_tokens: int) -> int:
+        """Return a count of the answer's tokens, which grow from one piece to the next, as far as it can be true."""
+        least = max(1, self.before.completion_tokens if self.before else 1)
+        most = max(least, self.behind.completion_tokens) if self.behind else _MAX_TOKENS
+        return min(max(least, completion_tokens), most)
 
 
 def text_of(chunk: Chunk) -> str:
@@ -57,17 +106,14 @@ def text_of(chunk: Chunk) -> str:
     return f"{chunk.reasoning or ''}{chunk.content or ''}{called}"
 
 
-def _latest_usage(answer: Answer) -> Usage | None:
-    return next((usage for chunk in reversed(answer.chunks) if (usage := told(chunk))), None)
-
-
 async def _recount(
-    taken: list[Chunk], chat: Chat, engine: Engine | None, known: Usage | None, image_tokens: int | None
+    taken: list[Chunk], chat: Chat, engine: Engine | None, known: _Known, image_tokens: int | None
 ) -> Counted:
     """Count the delivered text with the engine's tokenizer; the prompt too, where the engine has not yet told."""
     text = "".join(text_of(chunk) for chunk in taken)
     counting = Run.Counting.TOKENIZER
-    completion, prompted = None, known.prompt_tokens if known else None
+    nearest = known.before or known.behind
+    completion, prompted = None, nearest.prompt_tokens if nearest else None
     if engine:
         try:
             completion = await engine.count_text(text)
@@ -78,9 +124,7 @@ async def _recount(
         completion, counting = estimate(text.encode()), Run.Counting.ESTIMATE
     if prompted is None:
         prompted, counting = prompt.estimate(chat, image_tokens), Run.Counting.ESTIMATE
-    if known:
-        completion = min(completion, known.completion_tokens)
-    return Usage(prompted, max(1, completion), known.cached_tokens if known else 0), counting
+    return Usage(prompted, known.bounded(completion), nearest.cached_tokens if nearest else 0), counting
 
 
 def estimate(text: bytes) -> int:

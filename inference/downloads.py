@@ -23,9 +23,12 @@ def download(lines: Iterable[str], filename: str, content_type: str) -> Streamin
 
 
 def csv_lines(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Write a table as RFC 4180 has it. Texts that a spreadsheet would compute get an apostrophe before them."""
+    """Write a table as RFC 4180 has it. Texts that a spreadsheet would compute get an apostrophe before them.
+
+    Every text is quoted: to some spreadsheets a semicolon ends a cell.
+    """
     written = StringIO()
-    writer = csv.writer(written)
+    writer = csv.writer(written, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(heading)
     for row in rows:
         writer.writerow([_plain(cell) if isinstance(cell, str) else cell for cell in row])

@@ -7,7 +7,7 @@
     ├── ModelNotFound           unknown, retired, or without a price
     ├── ReceiptNotFound         no such run in reach, or one that never held credits
     ├── InferenceDisabled       the team's switch is off
-    ├── ConcurrencyLimited      too many requests in flight for the project
+    ├── ConcurrencyLimited      too many requests in flight for the project or the user
     ├── ReaderLagged            the caller fell too far behind in reading the answer
     ├── IdempotencyKeyReused    the Idempotency-Key stands for another request
     └── EngineError             the model's server let us down
@@ -66,6 +66,15 @@ class InferenceDisabled(InferenceError):
 
 class ConcurrencyLimited(InferenceError):
     """Concurrency limit reached for requests"""
+
+    limit: int | None = None
+
+    @classmethod
+    def at(cls, limit: int, retry_after_seconds: int) -> "ConcurrencyLimited":
+        """Say how many may be in flight, and when one of them will probably have ended."""
+        refusal = cls(retry_after_seconds=retry_after_seconds)
+        refusal.limit = limit
+        return refusal
 
 
 class ReaderLagged(InferenceError):

@@ -1,6 +1,7 @@
 """What pays for a run: a hold, what it covers, and how it grows while tokens flow."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -14,6 +15,8 @@ from inference.counting import text_of, told
 from inference.engines.base import Engine
 from inference.errors import EngineError
 from inference.pricing import Rates
+
+logger = logging.getLogger(__name__)
 
 # Takes what is paid for, of an answer of so many tokens at most.
 Take = Callable[[list[Chunk], int], None]
@@ -60,6 +63,14 @@ class Funds:
 
     async def rest(self) -> None:
         """Wait until the hold does not change any more."""
+
+    async def prolong(self) -> None:
+        """Have the hold live on for HOLD_GRACE_SECONDS; for readers that are slower than its run."""
+        try:
+            self.hold = await ledger.extend(self.hold.id, 0, seconds=settings.HOLD_GRACE_SECONDS)
+        except LedgerError:
+            # It lives until it expires; then the charge takes what is there.
+            logger.exception("the hold of a run that is still read could not be prolonged")
 
     def charge_nano(self, cost_nano: int) -> int:
         """Return what is charged: never more than was set aside, whatever the engine says in the end."""

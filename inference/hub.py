@@ -2,13 +2,15 @@
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
 import msgspec
 from django.conf import settings
 from httpx2 import HTTPError
-from huggingface_hub import HfApi, ModelCard, ModelInfo
+from huggingface_hub import HfApi, ModelCard, ModelInfo, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 HUB_SECONDS = 5.0
@@ -35,17 +37,14 @@ class HubUnavailable(Exception):
     """The Hub cannot be reached, or does not know the model; the message says which."""
 
 
-def read_card(repo_id: str) -> Card:
-    """Read a model's card. Raises HubUnavailable."""
+@contextmanager
+def reached() -> Iterator[HfApi]:
+    """Lend the Hub's client, which waits for HUB_SECONDS at most for each answer. Raises HubUnavailable."""
     if settings.HF_HUB_OFFLINE:
         raise HubUnavailable("the Hub is switched off by HF_HUB_OFFLINE")
-    api = HfApi(endpoint=settings.HF_ENDPOINT)
+    get_session().timeout = HUB_SECONDS
     try:
-        model = api.model_info(
-            repo_id,
-            timeout=HUB_SECONDS,
-            expand=["cardData", "config", "createdAt", "pipeline_tag", "safetensors", "tags"],
-        )
+        yield HfApi(endpoint=settings.HF_ENDPOINT, token=settings.HF_TOKEN or None)
     except HfHubHTTPError as error:
         raise HubUnavailable(f"the Hub answered with status {error.response.status_code}") from error
     except HFValidationError as error:
@@ -53,6 +52,18 @@ def read_card(repo_id: str) -> Card:
     except (HTTPError, OSError, ValueError) as error:
         # huggingface_hub's offline mode is an OSError too.
         raise HubUnavailable("the Hub cannot be reached") from error
+    except (AttributeError, LookupError, TypeError) as error:
+        raise HubUnavailable("the Hub answered something unknown") from error
+
+
+def read_card(repo_id: str) -> Card:
+    """Read a model's card. Raises HubUnavailable."""
+    with reached() as api:
+        model = api.model_info(
+            repo_id,
+            timeout=HUB_SECONDS,
+            expand=["cardData", "config", "createdAt", "pipeline_tag", "safetensors", "tags"],
+        )
     return Card(
         url=f"{settings.HF_ENDPOINT}/{repo_id}",
         description=_description(api, repo_id),

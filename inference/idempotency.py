@@ -10,14 +10,17 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from accounts.caller import Caller
 from credits.errors import LedgerUnavailable
 from inference import admission, claims, live
 from inference.answer import Answer, Reader
 from inference.claims import Claim, Kept
 from inference.completion import Completion
 from inference.errors import ConcurrencyLimited, EngineTimeout, IdempotencyKeyReused
+from inference.limits import limits_of
 from inference.models import IdempotencyKey
 from inference.problems import Repeated
+from inference.turnover import turnover_of
 
 # Another process's run ends without a word; whoever waits for it looks again this often, in seconds.
 LOOK_AGAIN_SECONDS: Final = 0.5
@@ -27,11 +30,11 @@ Found = Completion | IdempotencyKey
 
 
 class Replay:
-    """A kept answer; it is read as a run is, and takes a place of the project meanwhile."""
+    """A kept answer; it is read as a run is, and takes a place of its caller's meanwhile."""
 
-    def __init__(self, run_id: str, kept: Kept, project_id: int) -> None:
+    def __init__(self, run_id: str, kept: Kept, caller: Caller) -> None:
         self.id = run_id
-        self._project_id = project_id
+        self._caller = caller
         self.created = kept.created
         self.answer = Answer()
         self.answer.append(kept.chunks)
@@ -48,7 +51,7 @@ class Replay:
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[Reader]:
         """Read the answer. Raises ConcurrencyLimited."""
-        with admission.project_place(self._project_id):
+        async with admission.place(self._caller):
             yield Reader(self.answer, 0)
 
 
@@ -64,16 +67,16 @@ async def once(claim: Claim, begin: Begin) -> Completion | Replay:
         here = live.claiming(claim.id)
         if here and here.loop is loop:
             if not here.is_void:
-                return _followed(here, claim)
+                return await _followed(here, claim)
             # Those who followed it have heard why. This is a fresh try, once the key is given up.
             await here.ended()
             continue
         found = await _shared_look(claim, begin)
         if isinstance(found, Completion):
-            return _followed(found, claim)
+            return await _followed(found, claim)
         _check_same(found.request, claim)
         if found.answer is not None:
-            return Replay(found.run, claims.kept_in(found), claim.project_id)
+            return Replay(found.run, claims.kept_in(found), claim.caller)
         # On the half seconds, so that all who wait for one key share a look.
         await asyncio.sleep(LOOK_AGAIN_SECONDS - loop.time() % LOOK_AGAIN_SECONDS)
     raise EngineTimeout
@@ -84,12 +87,14 @@ def _check_same(request: str, claim: Claim) -> None:
         raise IdempotencyKeyReused
 
 
-def _followed(run: Completion, claim: Claim) -> Completion:
+async def _followed(run: Completion, claim: Claim) -> Completion:
     assert run.claim
     _check_same(run.claim.request, claim)
     # A run counts once for its project, so its followers need a bound of their own.
-    if len(run.answer.readers) >= settings.PROJECT_CONCURRENCY:
-        raise ConcurrencyLimited
+    limit = min(await limits_of(claim.caller))
+    if len(run.answer.readers) >= limit:
+        # They all leave when it ends.
+        raise ConcurrencyLimited.at(limit, turnover_of(("user", claim.caller.user_id)).retry_after_seconds(1))
     return run
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -16,6 +16,8 @@ MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
 # Outside of these a price's start is a slip of the keyboard.
 FIRST_START = datetime(2000, 1, 1, tzinfo=UTC)
 LAST_START = datetime(2200, 1, 1, tzinfo=UTC)
+# More requests at once than any process could hold are a slip as well.
+MAX_CONCURRENCY = 100_000
 
 
 class ModelQuerySet(models.QuerySet["Model"]):
@@ -218,6 +220,43 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.ending})"
+
+
+class ConcurrencyLimit(models.Model):
+    """How many requests a project, or a user, may have in flight; where there is none, the settings decide."""
+
+    project = models.OneToOneField(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="concurrency_limit"
+    )
+    user = models.OneToOneField(User, on_delete=models.CASCADE, null=True, blank=True, related_name="concurrency_limit")
+    requests = models.PositiveIntegerField(
+        "requests at once", validators=[MinValueValidator(1), MaxValueValidator(MAX_CONCURRENCY)]
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(project=None, user__isnull=False) | Q(project__isnull=False, user=None),
+                name="concurrency_limit_is_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests__gte=1, requests__lte=MAX_CONCURRENCY), name="concurrency_limit_is_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.requests} for {self.project or self.user}"
+
+
+class ProcessReport(models.Model):
+    """What one of several serving processes knows of the replicas; see ``inference.reports``."""
+
+    id = models.CharField(primary_key=True, max_length=8, help_text="The process's name.")
+    written_at = models.DateTimeField()
+    body = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.id} at {self.written_at:%H:%M:%S}"
 
 
 class IdempotencyKey(models.Model):

@@ -24,6 +24,8 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     param: str | None = None
     retry_after_seconds: int | None = None
+    # How many requests may be in flight, where that is why.
+    limit: int | None = None
 
     @property
     def fields(self) -> dict[str, str | None]:
@@ -96,5 +98,6 @@ def read(error: Exception, readings: Readings = SHARED) -> Problem | None:
         if reading:
             message: str = reading.message or getattr(error, "message", "") or str(error)
             param, retry_after = getattr(error, "param", None), getattr(error, "retry_after_seconds", None)
-            return Problem(reading.status, reading.code, reading.type, message, param, retry_after)
+            limit = getattr(error, "limit", None)
+            return Problem(reading.status, reading.code, reading.type, message, param, retry_after, limit)
     return None

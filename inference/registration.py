@@ -11,9 +11,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from inference.engines.base import Description
 from inference.engines.networks import PlaceRefused, check_host
 from inference.measuring import Template
-from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
+from inference.models import MAX_CONCURRENCY, MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
 
 _MICROCREDITS = 1_000_000
 
@@ -90,6 +91,12 @@ def checked_base_url(url: str) -> str:
     except PlaceRefused as error:
         raise ValidationError(f"No engine may be at this address: {error}") from error
     return url.rstrip("/").removesuffix("/v1")
+
+
+def told_concurrency(description: Description) -> int | None:
+    """Return how many requests a server says it takes at once; None where it says nothing that can be."""
+    told = description.concurrency
+    return told if told is not None and 1 <= told <= MAX_CONCURRENCY else None
 
 
 @transaction.atomic

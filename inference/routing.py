@@ -38,6 +38,8 @@ class Route:
         self._model = model
         affinity = affinity_of(run.caller.project_id, run.chat) if len(model.endpoints) > 1 else 0
         self.ticket = Ticket(run.caller.project_id, affinity)
+        # Who answers, once one does.
+        self.replica: Replica
 
     def nearest(self) -> "Engine":
         """Return the engine of the replica that would most likely answer, for questions that come before."""
@@ -72,13 +74,13 @@ class Route:
                         self._let_down(replica, error)
                         raise
             finally:
-                line.leave(replica)
+                line.leave(replica, self.ticket)
                 self._run.meter.left()
 
     async def _enter(self, line: Line) -> Replica:
         run = self._run
         run.meter.queued()
-        replica = await line.enter(self._model, self.ticket)
+        replica = self.replica = await line.enter(self._model, self.ticket)
         run.meter.admitted()
         run.receipt.endpoint_id = replica.endpoint.id
         return replica

@@ -5,6 +5,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from django.conf import settings
+
 from credits import ledger
 from credits.errors import LedgerError, OperationRefused
 from inference import counting
@@ -41,8 +43,7 @@ async def _settle(run: "Completion", bill: Bill) -> None:
     """Charge what was delivered, and write the run's row in the same transaction."""
     receipt, funds = run.receipt, bill.funds
     try:
-        await run.answer.drained()
-        await funds.rest()
+        await _drained(run, funds)
         usage, receipt.counting = await _count(run, bill, run.engine)
     except asyncio.CancelledError:
         # The process ends: nobody is waited for, and nobody asked.
@@ -58,8 +59,21 @@ async def _settle(run: "Completion", bill: Bill) -> None:
         logger.exception("run %s could not be settled", run.id)
 
 
+async def _drained(run: "Completion", funds: Funds) -> None:
+    """Wait for the readers. The hold outlives the slowest, or its credits would be spent by another run meanwhile."""
+    await funds.rest()
+    while True:
+        try:
+            async with asyncio.timeout(settings.HOLD_GRACE_SECONDS / 2):
+                return await run.answer.drained()
+        except TimeoutError:
+            await funds.prolong()
+
+
 async def _count(run: "Completion", bill: Bill, engine: Engine | None) -> counting.Counted:
-    return await counting.count(run.answer, run.answer.delivered, run.chat, engine, bill.model.overhead.image)
+    model = bill.model
+    sense = counting.Sense(model.context_tokens, bill.funds.completion_tokens, model.overhead.image)
+    return await counting.count(run.answer, run.answer.delivered, run.chat, engine, sense)
 
 
 async def _charge(run: "Completion", hold: ledger.Held) -> None:

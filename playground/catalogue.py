@@ -4,11 +4,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from inference import health
+from inference.endpoint_state import EndpointState, states_of
 from inference.models import Model, Price
 
 NEW_FOR = timedelta(days=30)
@@ -28,8 +27,8 @@ def card(model_id: str) -> dict[str, Any] | None:
 def _cards(models: "QuerySet[Model]") -> list[dict[str, Any]]:
     prices = _prices()
     priced = [model for model in models if model.pk in prices]
-    answers = async_to_sync(health.check)([endpoint for model in priced for endpoint in model.endpoints.all()])
-    return [_card(model, prices[model.pk], answers) for model in priced]
+    states = states_of([endpoint for model in priced for endpoint in model.endpoints.all()])
+    return [_card(model, prices[model.pk], states) for model in priced]
 
 
 def _models() -> "QuerySet[Model]":
@@ -43,7 +42,7 @@ def _prices() -> dict[str, Price]:
     return {price.model_id: price for price in started}
 
 
-def _card(model: Model, price: Price, answers: dict[int, bool | None]) -> dict[str, Any]:
+def _card(model: Model, price: Price, states: dict[int, EndpointState]) -> dict[str, Any]:
     owner, _, _ = model.pk.rpartition("/")
     return {
         "id": model.pk,
@@ -64,7 +63,7 @@ def _card(model: Model, price: Price, answers: dict[int, bool | None]) -> dict[s
             "output": dollars_per_mtok(price.output_microcredits_per_mtok),
             "cached_input": dollars_per_mtok(price.cached_input_microcredits_per_mtok),
         },
-        "health": "up" if any(answers[endpoint.pk] for endpoint in model.endpoints.all()) else "down",
+        "health": "up" if any(states[endpoint.pk].answers for endpoint in model.endpoints.all()) else "down",
         "is_new": timezone.now() - model.created_at < NEW_FOR,
     }
 

@@ -1,8 +1,10 @@
 """Which conversations this process is answering: one answer at a time for each, from before it is written down
 until its end is."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from inference.run_ids import new_run_id
+from playground import peers
 from playground.errors import ConversationBusy
 
 _runs: dict[UUID, str] = {}
@@ -12,7 +14,7 @@ def claim(conversation: UUID) -> str:
     """Take a conversation for one answer and return the id of the run that will make it. Raises ConversationBusy."""
     if conversation in _runs:
         raise ConversationBusy
-    _runs[conversation] = uuid4().hex
+    _runs[conversation] = new_run_id()
     return _runs[conversation]
 
 
@@ -21,9 +23,17 @@ def release(conversation: UUID) -> None:
     del _runs[conversation]
 
 
-def is_held(run: str) -> bool:
-    """Whether a run is under way here; one that is not, and did not end, was lost with its process."""
+def is_held_here(run: str) -> bool:
+    """Whether a run is under way in this process."""
     return run in _runs.values()
+
+
+def is_held(run: str) -> bool:
+    """Whether a run is under way; one that is not, and did not end, was lost with its process.
+
+    Blocks where another process of this site must be asked.
+    """
+    return is_held_here(run) or peers.has(run)
 
 
 def run_of(conversation: UUID) -> str | None:

@@ -4,19 +4,18 @@ Runs are not the socket's: each has a task here that relays it, and goes on else
 """
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
 
 from accounts.models import User
 from inference import request_log
-from inference.chunks import Chunk
-from inference.completion import Completion
-from playground import access, balances, conversations, keeper
+from playground import access, balances, conversations, keeper, peers
 from playground.access import Standing
 from playground.errors import DOMAIN_ERRORS, PlaygroundError, SignedOut, TooMuch, describe, status
 from playground.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
+from playground.frames import FINAL, Frames, frames_of
 from playground.keeper import Kept
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
 from playground.models import Message
@@ -26,8 +25,6 @@ from playground.sockets import SOCKET_PATH, Socket
 from playground.wire import message_json
 
 CLOSED_BY_REVOCATION, CLOSED_BY_SIZE, CLOSED_BY_KIND = 4403, 1009, 1003
-# How often a waiting run's place in the queue is looked at, in seconds.
-QUEUE_LOOK_SECONDS = 0.25
 
 
 class Relay(NamedTuple):
@@ -108,24 +105,35 @@ class PlaygroundConsumer(Socket):
             "message": message_json(turn.answer),
         }
         await self.tell(started)
-        self._follow(kept, 0, form.ref)
+        self._follow(kept.completion.id, str(turn.conversation.project), frames_of(kept, 0), form.ref)
 
     async def _stop(self, run: str) -> None:
         kept, _ = await self._find(run)
         if kept:
             kept.completion.stop()
+        else:
+            await asyncio.to_thread(peers.stop, run)
 
     async def _attach(self, run: str, after: int) -> None:
         kept, answer = await self._find(run)
+        project = str(answer.conversation.project)
         if kept:
-            self._follow(kept, after, None)
-            return
-        message = message_json(answer)
-        if message["error"]:
-            failed = {"type": "failed", "ref": None, "run": run, "error": message["error"]}
-            await self.tell({**failed, "message": message, "draft": None})
+            self._follow(run, project, frames_of(kept, after), None)
+        elif peers.may_have(run):
+            self._follow(run, project, self._frames_elsewhere(run, after), None)
         else:
-            await self.tell({"type": "ended", "run": run, "message": message})
+            await self.tell(await _outcome(answer))
+
+    async def _frames_elsewhere(self, run: str, after: int) -> Frames:
+        """Yield a run of another process; where that does not have it any more, how it ended."""
+        is_told = False
+        async with aclosing(peers.follow(run, after)) as frames:
+            async for frame in frames:
+                is_told = frame["type"] in FINAL
+                yield frame
+        if not is_told:
+            _, answer = await self._find(run)
+            yield await _outcome(answer)
 
     async def _find(self, run: str) -> tuple[Kept | None, Message]:
         """Return a run, while it is in memory, and its answer. Raises NotFound where they are someone else's."""
@@ -146,52 +154,27 @@ class PlaygroundConsumer(Socket):
             self._follower.told_nano = int(balance["balance_nano"])
         await self.tell({"type": "balance", **balance})
 
-    def _follow(self, kept: Kept, after: int, ref: str | None) -> None:
-        """Relay a run from after chunk number ``after``, in place of an earlier relay of the same."""
-        run = kept.completion.id
+    def _follow(self, run: str, project: str, frames: Frames, ref: str | None) -> None:
+        """Relay a run, in place of an earlier relay of the same."""
         earlier = self._relays.get(run)
         if earlier:
             earlier.task.cancel()
         elif len(self._relays) >= MAX_RUNS_PER_SOCKET:
             raise TooMuch
-        task = self.begin(self._relay(kept, after, ref))
-        self._relays[run] = Relay(task, str(kept.turn.conversation.project))
+        task = self.begin(self._relay(project, frames, ref))
+        self._relays[run] = Relay(task, project)
         task.add_done_callback(lambda ended: self._forget(run, ended))
 
     def _forget(self, run: str, task: "asyncio.Task[None]") -> None:
         if run in self._relays and self._relays[run].task is task:
             del self._relays[run]
 
-    async def _relay(self, kept: Kept, after: int, ref: str | None) -> None:
-        completion = kept.completion
-        # What ends the answer early is part of the final frame.
-        with suppress(*DOMAIN_ERRORS):
-            async with completion.subscribe(after) as reader:
-                await self._tell_queue(completion)
-                async for batch in reader:
-                    chunks = [_chunk_json(chunk) for chunk in batch.chunks]
-                    await self.tell({"type": "chunks", "run": completion.id, "from": batch.first, "chunks": chunks})
-        final = await asyncio.shield(kept.final)
-        await self.tell({**final, "ref": ref} if final["type"] == "failed" else final)
+    async def _relay(self, project: str, frames: Frames, ref: str | None) -> None:
+        async with aclosing(frames):
+            async for frame in frames:
+                await self.tell({**frame, "ref": ref} if frame["type"] == "failed" else frame)
         with suppress(PlaygroundError):
-            project = str(kept.turn.conversation.project)
             await self._tell_balance(await access.abalance_for(self.user, project))
-
-    async def _tell_queue(self, completion: Completion) -> None:
-        """Tell a run's place in line, and about how long it will be, until its answer begins."""
-        told = None
-        begun = asyncio.ensure_future(completion.begun())
-        try:
-            while not begun.done():
-                place = completion.place_in_line
-                if place and place != told:
-                    told = place
-                    queued = {"type": "queued", "run": completion.id, "position": place.position}
-                    await self.tell({**queued, "wait_seconds": place.wait_seconds})
-                await asyncio.wait({begun}, timeout=QUEUE_LOOK_SECONDS)
-        finally:
-            begun.cancel()
-            await asyncio.gather(begun, return_exceptions=True)
 
     async def _tell_refusal(self, error: Exception, frame: Frame | None) -> None:
         described = describe(error)
@@ -241,7 +224,10 @@ class PlaygroundConsumer(Socket):
         await self.close(CLOSED_BY_REVOCATION)
 
 
-def _chunk_json(chunk: Chunk) -> dict[str, str]:
-    """Return what a chunk adds to the page; one that adds nothing still counts."""
-    pieces = {"content": chunk.content, "reasoning": chunk.reasoning}
-    return {name: text for name, text in pieces.items() if text}
+async def _outcome(answer: Message) -> dict[str, Any]:
+    """Return the frame that tells how a run ended, as it was written down."""
+    message = await asyncio.to_thread(message_json, answer)
+    if message["error"]:
+        failed = {"type": "failed", "ref": None, "run": answer.run, "error": message["error"]}
+        return {**failed, "message": message, "draft": None}
+    return {"type": "ended", "run": answer.run, "message": message}

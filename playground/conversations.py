@@ -13,7 +13,7 @@ from accounts.models import Project, User
 from inference.errors import InvalidRequest
 from inference.models import Run
 from inference.receipt import Receipt
-from playground import limits, wire
+from playground import claims, limits, wire
 from playground.access import project_of, projects_of
 from playground.errors import ConversationBusy, NotFound, TooMuch, describe
 from playground.forms import Changes, NewConversation, Regenerate, Send, checked_parameters, storable
@@ -147,9 +147,15 @@ def _locked(user: User, pk: UUID) -> Conversation:
 
 
 def _tidy(conversation: Conversation) -> None:
-    """Settle what a process that was killed left behind: nothing is running when a new turn begins."""
+    """Settle what a process that was killed left behind: nothing is running when a new turn begins.
+
+    Raises ConversationBusy where another process lives and answers.
+    """
+    running = conversation.messages.filter(state=Message.State.RUNNING)
+    if any(claims.is_held(run) for run in running.values_list("run", flat=True)):
+        raise ConversationBusy
     conversation.messages.exclude(replaced_by=None).delete()
-    conversation.messages.filter(state=Message.State.RUNNING).update(state=Message.State.STOPPED)
+    running.update(state=Message.State.STOPPED)
 
 
 def _say(conversation: Conversation, form: Send, answer: Message) -> Turn:

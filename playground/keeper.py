@@ -14,11 +14,12 @@ from accounts.models import User
 from inference import chat, completion, request_log
 from inference.completion import Completion
 from inference.errors import EngineError, EngineFailed
-from playground import claims, conversations
+from playground import claims, conversations, peers
 from playground.conversations import Turn
 from playground.errors import DOMAIN_ERRORS, describe
 from playground.forms import Regenerate, Send
 from playground.limits import OUTCOME_SECONDS
+from playground.models import Message
 from playground.sockets import SOCKET_PATH
 from playground.wire import message_json
 
@@ -63,10 +64,17 @@ def find(run: str) -> Kept | None:
 
 
 def stop(conversation: UUID) -> None:
-    """Stop the answer that a conversation is being given, if it is; for any thread. Its end is written down later."""
+    """Stop the answer that a conversation is being given, here or in another process; its end is written down later.
+
+    For any thread; asks the database, and blocks.
+    """
     kept = _kept.get(claims.run_of(conversation) or "")
     if kept:
         kept.completion.loop.call_soon_threadsafe(kept.completion.stop)
+        return
+    running = Message.objects.filter(conversation=conversation, state=Message.State.RUNNING)
+    for run in running.values_list("run", flat=True):
+        peers.stop(run)
 
 
 async def drain() -> None:

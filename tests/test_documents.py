@@ -65,7 +65,7 @@ def test_the_curl_lines_of_the_examples_work(site: Site) -> None:
     assert fitted.startswith("HTTP/1.1 200 ")
     assert '"object":"list"' in receipts
     assert '"object":"list"' in usage
-    assert table.startswith("day,model,project,key,requests,")
+    assert table.startswith('"day","model","project","key","requests",')
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

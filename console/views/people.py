@@ -1,5 +1,6 @@
 """A team's members and projects, for its owners and admins."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -118,12 +119,14 @@ def _list(
     project_form: ProjectForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    members = place.team.memberships.select_related("user").order_by("user__email")[:MAX_MEMBERS_LISTED]
+    members = place.team.memberships.select_related("user__concurrency_limit").order_by("user__email")
     context = {
         "tab": "people",
-        "members": members,
+        "members": members[:MAX_MEMBERS_LISTED],
         "roles": offered_roles(place),
-        "projects": place.projects(),
+        "projects": place.projects().select_related("concurrency_limit"),
+        "user_concurrency": settings.USER_CONCURRENCY,
+        "project_concurrency": settings.PROJECT_CONCURRENCY,
         "member_form": member_form or MemberForm(place),
         "project_form": project_form or ProjectForm(),
     }

@@ -54,14 +54,16 @@ class CachedTokens(Struct, gc=False):
 class WireUsage(Struct):
     """Token counts."""
 
-    prompt_tokens: int | None = 0
+    prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: CachedTokens | None = None
 
-    def counts(self) -> Usage:
-        """Return the counts in our own words."""
+    def counts(self) -> Usage | None:
+        """Return the counts in our own words; half of them are none."""
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return None
         cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(self.prompt_tokens or 0, self.completion_tokens or 0, cached or 0)
+        return Usage(self.prompt_tokens, self.completion_tokens, cached or 0)
 
 
 class Timings(Struct, gc=False):

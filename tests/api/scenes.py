@@ -66,6 +66,7 @@ class Wire:
         content: dict[str, Any] | bytes,
         *,
         receive_bytes: int | None = None,
+        segment_bytes: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         address = urlsplit(url)
@@ -74,6 +75,9 @@ class Wire:
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        if segment_bytes:
+            # As on a network: with loopback's large segments, the sockets' own buffers take megabytes.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
         self.socket.connect((address.hostname, address.port))
         self.socket.settimeout(10)
         content = content if isinstance(content, bytes) else json.dumps(content).encode()

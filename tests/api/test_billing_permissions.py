@@ -1,5 +1,7 @@
 """Whose receipts and usage each key may see: one table of (method, url, who, status)."""
 
+import csv
+
 import httpx2
 import pytest
 
@@ -10,8 +12,8 @@ from tests.server import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
-INFERENCE, RESEARCH, ELSEWHERE = "aa" * 16, "bb" * 16, "cc" * 16
-KEYS = ("nobody", "revoked", "project", "research", "team", "narrowed", "stranger")
+INFERENCE, RESEARCH, ELSEWHERE, OWNERS = "aa" * 16, "bb" * 16, "cc" * 16, "ee" * 16
+KEYS = ("nobody", "revoked", "project", "research", "team", "narrowed", "stranger", "owner")
 
 
 def who_sees(run_id: str, *seeing: str) -> list[tuple[str, str, str, int]]:
@@ -21,9 +23,10 @@ def who_sees(run_id: str, *seeing: str) -> list[tuple[str, str, str, int]]:
 
 
 PERMISSIONS = [
-    *who_sees(INFERENCE, "project", "team"),
+    *who_sees(INFERENCE, "project", "team", "owner"),
     *who_sees(RESEARCH, "research", "team", "narrowed"),
     *who_sees(ELSEWHERE, "stranger"),
+    *who_sees(OWNERS, "owner"),
     *who_sees("dd" * 16),
     *(
         (method, url, who, 401 if who in ("nobody", "revoked") else status)
@@ -48,11 +51,12 @@ SEEN = {
     "team": {"acme/inference", "acme/research"},
     "narrowed": {"acme/research"},
     "stranger": {"elsewhere/inference"},
+    "owner": {"acme/inference"},
 }
 
 
 @pytest.fixture
-def holders(project: Project, member: User, stranger: User) -> dict[str, dict[str, str]]:
+def holders(project: Project, owner: User, member: User, stranger: User) -> dict[str, dict[str, str]]:
     """The headers that each of KEYS sends; there is a run in each of three projects."""
     team, elsewhere = project.team, Project.objects.select_related("team").get(team__slug="elsewhere")
     research = team.projects.create(slug="research")
@@ -60,6 +64,7 @@ def holders(project: Project, member: User, stranger: User) -> dict[str, dict[st
         (project, member, INFERENCE),
         (research, member, RESEARCH),
         (elsewhere, stranger, ELSEWHERE),
+        (project, owner, OWNERS),
     ):
         run(each, issuer, id=run_id)
 
@@ -77,6 +82,7 @@ def holders(project: Project, member: User, stranger: User) -> dict[str, dict[st
         "team": whole,
         "narrowed": whole | {"OpenAI-Project": "acme/research"},
         "stranger": bearer(stranger, elsewhere.team, None),
+        "owner": bearer(owner, team, project),
     }
 
 
@@ -95,10 +101,13 @@ def test_a_list_and_a_sum_hold_what_their_reader_may_see(site: Server, holders: 
             listed = client.get("/v1/receipts", headers=holders[who]).json()["data"]
             assert {receipt["project"] for receipt in listed} == seen, who
             summed = client.get("/v1/usage?group_by=project", headers=holders[who]).json()["data"]
-            assert {row["project"]: row["requests"] for row in summed} == dict.fromkeys(seen, 1), who
+            assert {row["project"] for row in summed} == seen, who
+            assert sum(row["requests"] for row in summed) == len(listed), who
             lines = client.get("/v1/usage?group_by=project&format=csv", headers=holders[who]).text.splitlines()
-            assert {line.split(",")[0] for line in lines[1:]} == seen, who
+            assert {cells[0] for cells in csv.reader(lines[1:])} == seen, who
             # Another's receipt is no place to go on from.
-            others = {INFERENCE, RESEARCH, ELSEWHERE} - {receipt["id"].removeprefix("req_") for receipt in listed}
+            others = {INFERENCE, RESEARCH, ELSEWHERE, OWNERS} - {
+                receipt["id"].removeprefix("req_") for receipt in listed
+            }
             for run_id in others:
                 assert client.get(f"/v1/receipts?after={run_id}", headers=holders[who]).status_code == 422

@@ -1,6 +1,7 @@
 """A client that goes away: upstream ends within a second, and what was delivered is charged, to the token."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano, prompt_tokens, within
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
+
+# ``python -m bench.disconnects`` does it with 500 of each kind.
+MANY = 20
 
 
 def closed(tgi: FakeTgi, count: int = 1) -> bool:
@@ -110,6 +114,56 @@ def test_a_client_that_leaves_while_its_body_is_on_its_way_leaves_nothing(
         wire.socket.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
     assert len(asked(tgi)) == 1
     the_run()
+
+
+def question(number: int, **fields: Any) -> dict[str, Any]:
+    """Return a request that can be told from the others by its message and its limit."""
+    return body(messages=[{"role": "user", "content": f"client {number}"}], max_tokens=1_000 + number, **fields)
+
+
+def leave_each(wires: list[Wire]) -> list[float]:
+    """Drop the connections one after the other and return when each was."""
+    left_at = []
+    for wire in wires:
+        wire.drop()
+        left_at.append(time.monotonic())
+        time.sleep(0.01)
+    return left_at
+
+
+@pytest.mark.parametrize("fields", [{"stream": True}, {}], ids=["streamed", "whole"])
+def test_each_of_many_who_leave_closes_its_upstream_within_a_second(
+    connect: Connect, tgi: FakeTgi, funded: Team, fields: dict[str, Any]
+) -> None:
+    tgi.script.between = 0.02
+    wires = [connect(question(number, **fields)) for number in range(MANY)]
+    within(10, lambda: sum(request.tokens_sent > 0 for request in asked(tgi)) == MANY)
+    left_at = leave_each(wires)
+    within(2, lambda: closed(tgi, MANY))
+    for request in asked(tgi):
+        number = request.json["max_tokens"] - 1_000
+        assert (request.closed_at or 0) - left_at[number] < 1
+    within(3, is_settled)
+
+
+def test_each_of_many_who_leave_the_line_is_out_of_it_within_a_second(
+    connect: Connect, tgi: FakeTgi, funded: Team
+) -> None:
+    Endpoint.objects.update(concurrency=1)
+    tgi.script.silent_after = 1
+    with connect(body(stream=True)) as served:
+        served.read_words(1)
+        wires = [connect(question(number, stream=number % 2 == 0)) for number in range(MANY)]
+        within(10, lambda: Hold.objects.filter(state=Hold.State.OPEN).count() == MANY + 1)
+        offset = time.time() - time.monotonic()
+        left_at = leave_each(wires)
+        gone = Run.objects.filter(endpoint=None, ending="disconnected", cost_nano=0)
+        within(2, lambda: gone.count() == MANY)
+        # The larger the limit on the answer, the more was held for it.
+        for run, moment in zip(gone.order_by("held_nano"), left_at, strict=True):
+            assert run.ended_at.timestamp() - offset - moment < 1
+        assert len(asked(tgi)) == 1
+    within(3, is_settled)
 
 
 def test_many_clients_that_leave_at_once_leave_nothing(connect: Connect, tgi: FakeTgi, funded: Team) -> None:

@@ -111,8 +111,15 @@ def test_too_many_at_once_is_429(
         with pytest.raises(openai.RateLimitError):
             client.chat.completions.create(**body())
         response = post(raw)
-        check_shape(response, 429, "concurrency_limit_reached")
-        assert response.headers["retry-after"] == "1"
+        error = check_shape(response, 429, "concurrency_limit_reached")
+        assert error["message"] == "Concurrency limit reached for requests"
+        retry_after = response.headers["retry-after"]
+        assert int(retry_after) >= 1
+        assert {name: value for name, value in response.headers.items() if name.startswith("x-ratelimit-")} == {
+            "x-ratelimit-limit-requests": "1",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": f"{retry_after}s",
+        }
 
 
 def test_an_overloaded_engine_is_503(client: OpenAI, raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:

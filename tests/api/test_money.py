@@ -76,7 +76,7 @@ def test_a_balance_for_ten_lets_exactly_ten_of_fifty_through(
 
 
 def test_it_stays_ten_of_two_hundred(site: Server, api_key: str, tgi: FakeTgi, team: Team, settings: Settings) -> None:
-    settings.PROJECT_CONCURRENCY = 200
+    settings.PROJECT_CONCURRENCY = settings.USER_CONCURRENCY = 200
     tgi.script.before_first = 0.05
     grant(team, 10 * ONE_NANO)
     check_ten_of(ask_at_once(site, [api_key], 200, stream=True), team)

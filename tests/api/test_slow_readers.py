@@ -1,13 +1,15 @@
 """A client that reads slowly, or not at all, while the engine goes on."""
 
+import threading
 import time
+from contextlib import ExitStack, suppress
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from accounts.models import Team
-from inference.models import Model
-from tests.api.scenes import Connect, balance, body, events, the_run
+from inference.models import Model, Run
+from tests.api.scenes import Connect, Wire, balance, body, events, the_run
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, asked, cost_nano, within
 
@@ -44,6 +46,35 @@ def test_a_reader_that_takes_nothing_is_cut_and_charged_what_was_sent(
     assert b"[DONE]" not in wire.received
     # It is nothing out of the ordinary.
     assert "Traceback" not in caplog.text
+
+
+def test_each_of_many_who_take_little_or_nothing_is_cut_and_charged_what_was_sent(
+    connect: Connect, torrent: FakeTgi, funded: Team
+) -> None:
+    """``python -m bench.readers`` does it with 500, and weighs the site."""
+    with ExitStack() as wires:
+        readers = [
+            wires.enter_context(connect(body(stream=True), receive_bytes=4_096, segment_bytes=1_460)) for _ in range(8)
+        ]
+        sipping = threading.Thread(target=sip, args=[readers[::2]])
+        sipping.start()
+        within(20, lambda: len(asked(torrent)) == 8 and all(request.closed_at for request in asked(torrent)))
+        sipping.join()
+        within(5, lambda: Run.objects.count() == 8)
+    for run in Run.objects.all():
+        assert run.ending == "slow_reader"
+        assert 0 < run.cost_nano == cost_nano(run.delivered_tokens)
+        assert (run.generated_tokens - run.delivered_tokens) * 2_000 < MEGABYTE + 524_288
+    assert balance(funded) == DOLLAR - sum(run.cost_nano for run in Run.objects.all())
+
+
+def sip(readers: list[Wire]) -> None:
+    """Take a little from each, now and then, for two seconds, or until it is cut."""
+    for _ in range(20):
+        for reader in readers:
+            with suppress(ConnectionError):
+                reader.socket.recv(500)
+        time.sleep(0.1)
 
 
 def test_a_reader_that_fell_behind_is_told_why_its_answer_ends(

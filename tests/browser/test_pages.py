@@ -110,7 +110,7 @@ def test_every_kind_of_page_in_the_admin_panel(
             page.goto(address)
             changes += links(page, re.compile(rf"{address}[^/]+/change/"))[:1]
     assert len(changes) > 8
-    others = ["/admin/credits/post/?team=1", "/admin/accounts/team/1/history/"]
+    others = ["/admin/credits/post/?team=1", "/admin/accounts/team/1/history/", "/admin/inference/endpoint/hosted/"]
     look_at(page, ["/admin/", *addresses, *changes, *others], watch, subtests)
 
 

@@ -155,11 +155,12 @@ def test_long_tables_come_whole(owner: User, team: Team) -> None:
 
 
 def test_a_cell_that_would_be_computed_is_text() -> None:
-    cells = ["=1", "+1", "-1", "@x", "\tx", "-1.5", "a,b", 'q"q', "-x", 5]
+    cells = ["=1", "+1", "-1", "@x", "\tx", "-1.5", "a,b", 'q"q', "-x", "x;=1", 5]
+    # Quoted all: where a semicolon parts the cells, what follows it is still text.
     assert "".join(csv_lines(["heading"], [cells])) == (
-        'heading\r\n\'=1,\'+1,-1,\'@x,\'\tx,-1.5,"a,b","q""q",\'-x,5\r\n'
+        '"heading"\r\n"\'=1","\'+1","-1","\'@x","\'\tx","-1.5","a,b","q""q","\'-x","x;=1",5\r\n'
     )
-    assert "".join(csv_lines(["heading"], [])) == "heading\r\n"
+    assert "".join(csv_lines(["heading"], [])) == '"heading"\r\n'
 
 
 def test_the_verifiable_file_verifies_and_a_changed_one_does_not(owner: User, busy: Team, tmp_path: Path) -> None:

@@ -123,14 +123,3 @@ def test_an_endpoint_is_in_the_engines_networks(panel: Client, address: str) -> 
     answer = panel.post(reverse("admin:inference_endpoint_add"), values)
     assert "No engine may be at this address" in answer.content.decode()
     assert not Endpoint.objects.exists()
-
-
-@pytest.mark.django_db
-def test_endpoints_are_switched_off_and_on_by_action(panel: Client) -> None:
-    endpoint = Endpoint.objects.create(model=model(), kind="tgi", base_url="http://127.0.0.1:9")
-    for action, is_enabled in (("disable", False), ("enable", True)):
-        panel.post(
-            reverse("admin:inference_endpoint_changelist"), {"action": action, "_selected_action": str(endpoint.pk)}
-        )
-        endpoint.refresh_from_db()
-        assert endpoint.is_enabled is is_enabled

@@ -102,3 +102,23 @@ async def test_no_count_is_negative_and_output_is_never_free(pieces: list[tuple[
     has_output = any(content for content, _ in pieces[:delivered])
     assert (usage.completion_tokens > 0) == has_output
     assert (usage.prompt_tokens > 0) == has_output
+
+
+async def test_an_early_count_is_the_least_and_a_late_one_the_most() -> None:
+    said = [text(f" word{number}") for number in range(40)]
+    only_first = answer_of(text("a", Usage(6, 1)), *said)
+    usage, source = await counting.count(only_first, 41, chat(), None)
+    assert source == Run.Counting.ESTIMATE
+    assert usage.completion_tokens > 40
+    with_the_true_one_last = answer_of(*(text("word", Usage(6, 1)) for _ in range(40)), Chunk(usage=Usage(6, 50)))
+    assert await counting.count(with_the_true_one_last, 41, chat(), None) == (Usage(6, 50), Run.Counting.ENGINE)
+
+
+@pytest.mark.parametrize("nonsense", [Usage(0, 0), Usage(6, 0), Usage(0, 40), Usage(6, 2**31 - 1), Usage(5_000, 40)])
+async def test_counts_that_make_no_sense_are_no_counts(nonsense: Usage) -> None:
+    said = [text(f" word{number}", nonsense) for number in range(40)]
+    sense = counting.Sense(prompt=4_096, completion=1_000)
+    usage, source = await counting.count(answer_of(*said), 40, chat(), None, sense)
+    assert source == Run.Counting.ESTIMATE
+    assert 40 <= usage.completion_tokens <= 100
+    assert 1 <= usage.prompt_tokens <= 4_096

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -142,6 +143,28 @@ async def test_a_tab_that_stays_away_ends_its_answer_after_the_grace(
         ended = await again.hear("ended")
     assert (ended["message"]["state"], ended["message"]["run"]["ending"]) == ("stopped", "disconnected")
     assert ended["message"]["content"].startswith("TheThe")
+
+
+async def test_each_of_many_tabs_that_stay_away_closes_its_upstream_a_second_after_the_grace(
+    cast: Cast, tgi: FakeTgi, settings: Settings
+) -> None:
+    settings.RECONNECT_GRACE_SECONDS = 0.5
+    tgi.script.endless, tgi.script.between = True, 0.02
+    left_at: dict[str, float] = {}
+
+    async def leave(content: str) -> None:
+        conversation = await begin(cast.member)
+        async with tab(cast.member) as chat:
+            await chat.ask(conversation.pk, content)
+            await chat.hear("chunks")
+            left_at[content] = time.monotonic()
+
+    await asyncio.gather(*(leave(f"tab {number}") for number in range(8)))
+    await eventually(lambda: all(request.closed_at for request in calls(tgi)), 3)
+    assert len(calls(tgi)) == 8
+    for request in calls(tgi):
+        stayed = (request.closed_at or 0) - left_at[request.json["messages"][-1]["content"]]
+        assert 0.5 <= stayed < 1.5
 
 
 async def test_an_answer_is_kept_though_nobody_is_there_at_its_end(cast: Cast, tgi: FakeTgi) -> None:

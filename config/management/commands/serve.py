@@ -11,16 +11,19 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from config import banner, demo
 from config.locks import Taken, locked
 from config.readiness import is_migrated
 from config.server import SERVERS, run
+from config.workers import Workers
 from inference.engines.embedded import MODEL_ID, EmbeddedEngine, ModelNotInstalled
 from inference.models import Model
 
 # The first start of an engine is waited for this long; then the site serves without it, and it goes on trying.
 ENGINE_SECONDS = 60
+MAX_WORKERS = 64
 
 
 class Command(BaseCommand):
@@ -31,10 +34,19 @@ class Command(BaseCommand):
         parser.add_argument("--server", choices=SERVERS, default="daphne")
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (PORT); 0: any free one")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            choices=range(1, MAX_WORKERS + 1),
+            metavar="N",
+            default=settings.WORKERS,
+            help="web processes (WORKERS)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, _leave)
+        settings.WORKERS = options["workers"]
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(settings.DATA_DIR / "serve.lock", wait=False))
@@ -45,7 +57,11 @@ class Command(BaseCommand):
             listener = stack.enter_context(_bound_socket(options["host"], options["port"]))
             _adopt_address(options["host"], listener)
             has_engine = self._start_engine(stack)
-            self._serve(listener, options["server"], has_engine)
+            if settings.WORKERS > 1:
+                self._serve_together(listener, options["server"], has_engine)
+            else:
+                self._serve(listener, options["server"], has_engine)
+            self._say("Parley has ended.")
 
     def _serve(self, listener: socket.socket, server: str, has_engine: bool) -> None:
         # WhiteNoise wants it to be there.
@@ -58,7 +74,21 @@ class Command(BaseCommand):
             run(application, listener, server, lambda: self._say(greeting))
         except RuntimeError as error:
             raise CommandError(str(error)) from error
-        self._say("Parley has ended.")
+
+    def _serve_together(self, listener: socket.socket, server: str, has_engine: bool) -> None:
+        greeting = banner.text(has_engine)
+        # Nothing is asked of the database here while all goes well.
+        connection.close()
+        workers = Workers(settings.WORKERS, listener, server)
+        has_begun = workers.start()
+        has_failed = not has_begun and not workers.is_ending
+        if has_begun:
+            self._say(greeting)
+        elif has_failed:
+            workers.end()
+        workers.wait()
+        if has_failed:
+            raise CommandError("A web process could not start.")
 
     def _start_engine(self, stack: ExitStack) -> bool:
         """Start the engine, and wait until it answers, with a dot for each second; False if there is to be none."""

@@ -15,7 +15,15 @@ from inference.errors import EngineError
 from inference.hub import Card, HubUnavailable, modalities_for, read_card
 from inference.measuring import Template, measure
 from inference.models import Endpoint
-from inference.registration import Listed, Listing, PriceTag, checked_base_url, microcredits_per_mtok, register
+from inference.registration import (
+    Listed,
+    Listing,
+    PriceTag,
+    checked_base_url,
+    microcredits_per_mtok,
+    register,
+    told_concurrency,
+)
 
 # What a kind of server does with any model.
 _FEATURES = {
@@ -145,7 +153,7 @@ def _completed(listing: Listing, survey: Survey, card: Card | None) -> Listing:
     description = survey.description
     return msgspec.structs.replace(
         listing,
-        concurrency=listing.concurrency or description.concurrency,
+        concurrency=listing.concurrency or told_concurrency(description),
         endpoint_context_tokens=description.context_tokens,
         template=survey.template,
         modalities=(card.modalities if card else None) or modalities_for(description.pipeline_tag) or None,

@@ -1,0 +1,135 @@
+"""The other web processes of this site, asked about the runs that they have.
+
+Each listens on a Unix socket in a folder that only the site's own user can enter; its name stands in the ids of its
+runs. A question is one JSON object in a frame; the answer is another one, or as many as there are to tell. Where this
+process serves alone it has no name, and nobody is asked.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from django.conf import settings
+
+from inference.run_ids import process_name, process_of
+
+# A process that lives answers at once; one that does not is not waited for by anybody's page.
+ANSWER_SECONDS: Final = 2
+# An address has room for 108 bytes on Linux, and for 104 elsewhere.
+MAX_ADDRESS_BYTES: Final = 103
+LENGTH: Final = struct.Struct(">I")
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What one process asks another about a run: is it under way; end it; tell it from after a chunk's number."""
+
+    about: Literal["held", "stop", "follow"]
+    run: str
+    after: int = 0
+
+
+def folder() -> Path:
+    """Return where the processes' sockets are."""
+    return Path(settings.DATA_DIR) / "workers"
+
+
+def may_have(run: str) -> bool:
+    """Whether a run belongs to another process that is there; costs a look into a folder at most."""
+    mine, whose = process_name(), process_of(run)
+    return bool(mine) and whose != mine and _path(whose).exists()
+
+
+def has(run: str) -> bool:
+    """Ask whether a run is under way in another process. Blocks; one that gives no answer in time may have it."""
+    return may_have(run) and _ask(Question("held", run))
+
+
+def stop(run: str) -> None:
+    """Have another process end a run, if it has it. Blocks until it has heard so."""
+    if may_have(run):
+        _ask(Question("stop", run))
+
+
+async def follow(run: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield what another process tells of a run, from after chunk number ``after``.
+
+    The last frame is the run's end; without it, the process does not have the run, or is gone.
+    """
+    if not may_have(run):
+        return
+    with suppress(OSError, EOFError):
+        reader, writer = await _connected(process_of(run))
+        with closing(writer):
+            writer.write(framed(Question("follow", run, after)))
+            while True:
+                yield msgspec.json.decode(await read_frame(reader))
+
+
+def forget(name: str) -> None:
+    """Remove what a process that is gone left in the folder."""
+    _path(name).unlink(missing_ok=True)
+
+
+def framed(message: object) -> bytes:
+    """Return a message as it is sent."""
+    body = msgspec.json.encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """Return the next message's body. Raises IncompleteReadError, an EOFError, where there is none."""
+    (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+    return await reader.readexactly(length)
+
+
+@contextmanager
+def address(name: str) -> Iterator[str]:
+    """Give the address of a process's socket while the block runs, also where the folder's own path is too long."""
+    path = _path(name)
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
+        yield str(path)
+        return
+    opened = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{opened}/{path.name}"
+    finally:
+        os.close(opened)
+
+
+def _path(name: str) -> Path:
+    return folder() / f"{name}.sock"
+
+
+def _ask(question: Question) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as peer, address(process_of(question.run)) as where:
+            peer.settimeout(ANSWER_SECONDS)
+            peer.connect(where)
+            peer.sendall(framed(question))
+            with peer.makefile("rb") as stream:
+                (length,) = LENGTH.unpack(stream.read(LENGTH.size))
+                return bool(msgspec.json.decode(stream.read(length)))
+    except TimeoutError:
+        return True
+    except (OSError, struct.error, msgspec.DecodeError):
+        # It has just ended.
+        return False
+
+
+async def _connected(name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    peer = socket.socket(socket.AF_UNIX)
+    try:
+        peer.setblocking(False)
+        with address(name) as where:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.get_running_loop().sock_connect(peer, where)
+        return await asyncio.open_unix_connection(sock=peer)
+    except BaseException:
+        peer.close()
+        raise

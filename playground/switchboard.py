@@ -1,0 +1,104 @@
+"""What this process tells the site's other web processes of the runs that it has; ``playground.peers`` asks."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Final
+
+import msgspec
+
+from inference.run_ids import process_name
+from playground import claims, keeper, peers
+from playground.frames import frames_of
+from playground.peers import Question, framed, read_frame
+
+BACKLOG: Final = 128
+# Who connects asks at once; and who hears the end of a run when this process ends, takes it at once.
+QUESTION_SECONDS: Final = 5
+FAREWELL_SECONDS: Final = 1
+
+_read_question = msgspec.json.Decoder(Question)
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Answer the other processes meanwhile; where this process serves alone, there is nobody to answer."""
+    if not process_name():
+        yield
+        return
+    speaking: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        speaking.add(task)
+        try:
+            await _answer(reader, writer)
+        finally:
+            speaking.discard(task)
+            writer.close()
+
+    server = await asyncio.start_unix_server(answer, sock=_listener())
+    try:
+        yield
+    finally:
+        server.close()
+        if speaking:
+            # They have the ends of their runs to tell.
+            await asyncio.wait(speaking, timeout=FAREWELL_SECONDS)
+        for task in speaking:
+            task.cancel()
+
+
+def _listener() -> socket.socket:
+    """Open this process's socket; its folder is for nobody else, and so is what may connect."""
+    peers.folder().mkdir(mode=0o700, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    with peers.address(process_name()) as where:
+        listener.bind(where)
+    listener.listen(BACKLOG)
+    return listener
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one question."""
+    # Whoever asked may be gone at any moment.
+    with suppress(OSError, EOFError, TimeoutError):
+        async with asyncio.timeout(QUESTION_SECONDS):
+            question = _read_question.decode(await read_frame(reader))
+        match question.about:
+            case "held":
+                writer.write(framed(claims.is_held_here(question.run)))
+            case "stop":
+                kept = keeper.find(question.run)
+                if kept:
+                    kept.completion.stop()
+                writer.write(framed(kept is not None))
+            case "follow":
+                await _tell(question, reader, writer)
+        await writer.drain()
+
+
+async def _tell(question: Question, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Tell a run, if it is here, until its end or until nobody listens."""
+    kept = keeper.find(question.run)
+    if not kept:
+        return
+    telling = asyncio.create_task(_write_frames(kept, question.after, writer))
+    # Nothing more is asked on a connection: what there is to read is its end.
+    leaving = asyncio.create_task(reader.read(1))
+    try:
+        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (telling, leaving):
+            task.cancel()
+        await asyncio.gather(telling, leaving, return_exceptions=True)
+
+
+async def _write_frames(kept: keeper.Kept, after: int, writer: asyncio.StreamWriter) -> None:
+    async with aclosing(frames_of(kept, after)) as frames:
+        async for frame in frames:
+            writer.write(framed(frame))
+            # A frame counts as sent when the other process takes it, and that waits for its browser.
+            await writer.drain()
