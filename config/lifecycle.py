@@ -6,8 +6,9 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from console import mailer
 from credits import ledger
-from inference import live, probing, reports
+from inference import live, reports
 from inference.engines import http
+from inference.routing import probing
 from playground import keeper, switchboard
 
 

@@ -14,13 +14,13 @@ from django.utils.timesince import timesince
 from inference.admin_forms import EndpointForm
 from inference.admin_hosted import HostedPages
 from inference.catalogue import snapshot_of
-from inference.circuit import CircuitState
 from inference.endpoint_state import EndpointState, states_of
 from inference.engines import engine_for
 from inference.engines.base import Description
 from inference.errors import EngineError, EngineTimeout
 from inference.models import Endpoint
 from inference.registration import told_concurrency
+from inference.routing.circuit import CircuitState
 
 ASK_SECONDS: Final = 5.0
 """What an operator who asks servers again waits at most for all of them together."""

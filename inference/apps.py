@@ -7,9 +7,9 @@ class InferenceConfig(AppConfig):
     def ready(self) -> None:
         """Have every process hear of a changed catalogue or limit, and prices stay as they were charged."""
         from accounts import changes
-        from inference import price_guard
         from inference.catalogue import TOPIC
         from inference.models import ConcurrencyLimit, Endpoint, Model, Price
+        from inference.paying import price_guard
 
         changes.register(TOPIC, {Model: None, Price: None, Endpoint: None, ConcurrencyLimit: None})
         price_guard.declare()

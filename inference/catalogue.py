@@ -13,8 +13,8 @@ from channels.db import database_sync_to_async
 from accounts import changes
 from inference.errors import ModelNotFound
 from inference.models import Endpoint, Model, Price
-from inference.pricing import Rates
-from inference.prompt import Overhead
+from inference.paying.pricing import Rates
+from inference.paying.prompt import Overhead
 
 TOPIC = "catalogue"
 

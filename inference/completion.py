@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.caller import Caller
 from accounts.errors import IdentityError
 from credits.errors import InsufficientCredits, LedgerError
-from inference import access, admission, catalogue, funding, live, settlement
+from inference import access, admission, catalogue, live
 from inference.answer import Answer, Reader
 from inference.catalogue import ModelSnapshot
 from inference.chat import Chat
@@ -29,15 +29,16 @@ from inference.errors import (
     InferenceError,
     ReaderLagged,
 )
-from inference.funds import Funds
-from inference.line import PlaceInLine
 from inference.metrics import Meter
 from inference.models import Run
-from inference.pricing import Rates
+from inference.paying import funding, settlement
+from inference.paying.funds import Funds
+from inference.paying.pricing import Rates
+from inference.paying.settlement import Bill
 from inference.receipt import Receipt
-from inference.routing import Route
+from inference.routing.line import PlaceInLine
+from inference.routing.route import Route
 from inference.run_ids import new_run_id
-from inference.settlement import Bill
 
 logger = logging.getLogger(__name__)
 

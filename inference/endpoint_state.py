@@ -7,10 +7,10 @@ from typing import NamedTuple
 from asgiref.sync import async_to_sync
 
 from inference import health, reports
-from inference.circuit import CircuitState
 from inference.models import Endpoint
-from inference.replicas import Failure
 from inference.reports import Report
+from inference.routing.circuit import CircuitState
+from inference.routing.replicas import Failure
 
 
 class EndpointState(NamedTuple):

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from inference.engines.base import Description
 from inference.engines.networks import PlaceRefused, check_host
-from inference.measuring import Template
 from inference.models import MAX_CONCURRENCY, MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
+from inference.paying.measuring import Template
 
 _MICROCREDITS = 1_000_000
 

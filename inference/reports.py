@@ -13,9 +13,10 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 from django.utils import timezone
 
-from inference import line, replicas, run_ids
+from inference import run_ids
 from inference.models import ProcessReport
-from inference.replicas import Failure, Replica
+from inference.routing import line, replicas
+from inference.routing.replicas import Failure, Replica
 
 REPORT_SECONDS: Final = 2.0
 """How often a process writes."""

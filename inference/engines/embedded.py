@@ -23,8 +23,8 @@ from inference.engines import embedded_child
 from inference.engines.base import EndpointAddress
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.errors import EngineError
-from inference.measuring import measure
 from inference.models import Endpoint, Model
+from inference.paying.measuring import measure
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Team
 from inference.models import Run
-from inference.probing import FAILURES_BORNE
+from inference.routing.probing import FAILURES_BORNE
 from tests.api.scenes import body, charges, said
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import cost_nano, register, within

@@ -9,13 +9,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inference import health, replicas, run_ids
+from inference import health, run_ids
 from inference.catalogue import snapshot_of
-from inference.circuit import CircuitState
 from inference.errors import EngineUnavailable
 from inference.models import Endpoint, Model, ProcessReport
-from inference.replicas import Replica, replica_of
 from inference.reports import BELIEVED_FOR, ReplicaReport, Report
+from inference.routing import replicas
+from inference.routing.circuit import CircuitState
+from inference.routing.replicas import Replica, replica_of
 from tests.console.scenes import MODEL, model
 from tests.fakes.tgi import FakeTgi
 

@@ -11,8 +11,8 @@ from inference import catalogue
 from inference.catalogue import EndpointSnapshot, ModelSnapshot
 from inference.errors import ModelNotFound
 from inference.models import Endpoint, Model, Price
-from inference.pricing import Rates
-from inference.prompt import Overhead
+from inference.paying.pricing import Rates
+from inference.paying.prompt import Overhead
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import MODEL
 

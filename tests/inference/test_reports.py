@@ -7,11 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from inference import line, replicas, reports, run_ids
+from inference import reports, run_ids
 from inference.models import ProcessReport
-from inference.replicas import replica_of
-from inference.throughput import WINDOW_SECONDS, Throughput
-from tests.inference.test_line import endpoint, enter, model, settle, ticket
+from inference.routing import line, replicas
+from inference.routing.replicas import replica_of
+from inference.routing.throughput import WINDOW_SECONDS, Throughput
+from tests.inference.routing.test_line import endpoint, enter, model, settle, ticket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 

@@ -127,7 +127,7 @@ def test_only_the_spine_has_an_engine_generate_and_only_two_doors_lead_to_it() -
                     generating.add(name)
                 if _starts(node):
                     starting.add(name)
-    assert generating == {"inference/routing.py"}
+    assert generating == {"inference/routing/route.py"}
     assert starting == {"api/consumers.py", "playground/keeper.py"}
 
 

@@ -13,8 +13,8 @@ from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import EngineError
 from inference.hub import Card, HubUnavailable, modalities_for, read_card
-from inference.measuring import Template, measure
 from inference.models import Endpoint
+from inference.paying.measuring import Template, measure
 from inference.registration import (
     Listed,
     Listing,

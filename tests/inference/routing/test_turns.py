@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from inference.turns import KEPT_ROUNDS, Turns
+from inference.routing.turns import KEPT_ROUNDS, Turns
 
 PLACES = 4
 

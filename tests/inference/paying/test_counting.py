@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import counting, prompt
 from inference.answer import Answer
 from inference.chunks import NOTHING, Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.models import Run
+from inference.paying import counting, prompt
 from tests.fakes.server import FakeServer
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import chat, prompt_tokens

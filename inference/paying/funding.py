@@ -6,11 +6,11 @@ from django.conf import settings
 
 from credits import ledger
 from credits.errors import InsufficientCredits
-from inference import prompt
 from inference.catalogue import ModelSnapshot
 from inference.errors import EngineError
-from inference.funds import Funds, GrowingFunds, Quote
-from inference.pricing import Rates
+from inference.paying import prompt
+from inference.paying.funds import Funds, GrowingFunds, Quote
+from inference.paying.pricing import Rates
 
 if TYPE_CHECKING:
     from inference.completion import Completion

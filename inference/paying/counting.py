@@ -3,13 +3,13 @@
 import logging
 from typing import Final, NamedTuple, Self
 
-from inference import prompt
 from inference.answer import Answer
 from inference.chat import Chat
 from inference.chunks import NOTHING, Chunk, Usage
 from inference.engines.base import Engine
 from inference.errors import EngineError
 from inference.models import Run
+from inference.paying import prompt
 
 logger = logging.getLogger(__name__)
 

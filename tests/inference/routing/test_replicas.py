@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from inference import circuit
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
-from inference.replicas import Replica, choose
-from tests.inference.test_line import endpoint
+from inference.routing import circuit
+from inference.routing.replicas import Replica, choose
+from tests.inference.routing.test_line import endpoint
 
 
 def replicas(*concurrencies: int) -> list[Replica]:

@@ -9,9 +9,10 @@ from accounts.caller import Caller
 from credits import ledger
 from credits.errors import InsufficientCredits
 from credits.models import Account, Hold
-from inference import completion, prompt
+from inference import completion
 from inference.catalogue import find
 from inference.completion import Completion
+from inference.paying import prompt
 from inference.receipt import Receipt
 from tests.fakes.server import FakeServer
 from tests.inference.scenes import INPUT_NANO, MODEL, OUTPUT_NANO, chat

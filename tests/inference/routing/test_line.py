@@ -9,10 +9,10 @@ from pytest_django.fixtures import Settings
 
 from inference.catalogue import EndpointSnapshot, ModelSnapshot
 from inference.errors import EngineOverloaded, EngineUnavailable
-from inference.line import Line, PlaceInLine, Ticket
-from inference.prompt import Overhead
-from inference.replicas import Replica, replica_of
-from inference.turns import KEPT_ROUNDS
+from inference.paying.prompt import Overhead
+from inference.routing.line import Line, PlaceInLine, Ticket
+from inference.routing.replicas import Replica, replica_of
+from inference.routing.turns import KEPT_ROUNDS
 
 _ids = iter(range(10_000, 10_000_000))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import prompt
-from inference.prompt import Overhead
+from inference.paying import prompt
+from inference.paying.prompt import Overhead
 from tests.fakes.tgi_validation import templated, tokens_of
 from tests.inference.scenes import chat
 

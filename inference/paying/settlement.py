@@ -9,11 +9,11 @@ from django.conf import settings
 
 from credits import ledger
 from credits.errors import LedgerError, OperationRefused
-from inference import counting
 from inference.catalogue import ModelSnapshot
 from inference.engines.base import Engine
-from inference.funds import Funds
-from inference.pricing import Rates
+from inference.paying import counting
+from inference.paying.funds import Funds
+from inference.paying.pricing import Rates
 
 if TYPE_CHECKING:
     from inference.completion import Completion

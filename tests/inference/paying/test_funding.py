@@ -7,7 +7,7 @@ from accounts.caller import Caller
 from credits import ledger
 from credits.models import Hold
 from tests.fakes.tgi import FakeTgi
-from tests.inference.paying import balance, bound_nano, finish, grant, limit_project, paths, refused, start
+from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, refused, start
 from tests.inference.scenes import CONTEXT_TOKENS, asked, cost_nano, prompt_tokens
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]

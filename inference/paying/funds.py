@@ -11,10 +11,10 @@ from credits import ledger
 from credits.errors import InsufficientCredits, LedgerError
 from inference.chat import Chat
 from inference.chunks import Chunk
-from inference.counting import text_of, told
 from inference.engines.base import Engine
 from inference.errors import EngineError
-from inference.pricing import Rates
+from inference.paying.counting import text_of, told
+from inference.paying.pricing import Rates
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inference.chunks import Usage
 from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK
-from inference.pricing import Rates
+from inference.paying.pricing import Rates
 
 prices = st.integers(0, MAX_PRICE_MICROCREDITS_PER_MTOK)
 tokens = st.integers(0, 2**31 - 1)

@@ -5,13 +5,13 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inference import metrics
-from inference.affinity import affinity_of
 from inference.catalogue import ModelSnapshot
 from inference.chunks import Chunk
 from inference.engines import engine_for
 from inference.errors import EngineError, EngineFailed, EngineRefused
-from inference.line import Line, Ticket, line_for
-from inference.replicas import Replica, choose, replica_of
+from inference.routing.affinity import affinity_of
+from inference.routing.line import Line, Ticket, line_for
+from inference.routing.replicas import Replica, choose, replica_of
 
 if TYPE_CHECKING:
     from inference.completion import Completion

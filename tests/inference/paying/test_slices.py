@@ -20,7 +20,7 @@ from tests.fakes.openai_server import FakeLlamaCpp, FakeOpenAI
 from tests.fakes.server import eventually
 from tests.fakes.tgi import WORDS, FakeTgi
 from tests.fakes.tgi_events import usage
-from tests.inference.paying import balance, bound_nano, finish, grant, limit_project, paths, start
+from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, start
 from tests.inference.scenes import (
     CACHED_NANO,
     CONTEXT_TOKENS,

@@ -7,7 +7,7 @@ import pytest
 from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.errors import EngineError
-from inference.measuring import Template, measure
+from inference.paying.measuring import Template, measure
 from tests.fakes.openai_server import FakeLlamaCpp, FakeOpenAI
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi

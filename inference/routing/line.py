@@ -1,7 +1,8 @@
 """The line in front of one model's replicas: projects take turns, and each is served in its own order of arrival.
 
-Turns that a project let pass while others waited are kept for it, within bounds (``inference.turns``). So one that asks
-for little is served as if it were nearly alone, however many requests of others wait; those who always wait take turns.
+Turns that a project let pass while others waited are kept for it, within bounds (``inference.routing.turns``). So one
+that asks for little is served as if it were nearly alone, however many requests of others wait; those who always wait
+take turns.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ from django.conf import settings
 
 from inference.catalogue import ModelSnapshot
 from inference.errors import EngineOverloaded, EngineUnavailable
-from inference.replicas import Replica, choose, replica_of
-from inference.turns import Turns
+from inference.routing.replicas import Replica, choose, replica_of
+from inference.routing.turns import Turns
 
 # From so many of the latest services the wait is estimated; older ones tell of another time of day.
 SERVICES_REMEMBERED: Final = 32

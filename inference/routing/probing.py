@@ -6,9 +6,10 @@ from typing import Final
 
 from django.db import DatabaseError
 
-from inference import catalogue, line
+from inference import catalogue
 from inference.engines import engine_for
-from inference.replicas import Replica, replica_of
+from inference.routing import line
+from inference.routing.replicas import Replica, replica_of
 
 logger = logging.getLogger(__name__)
 
