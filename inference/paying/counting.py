@@ -46,7 +46,10 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
     for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
         if number > last and chunk.has_output:
             break
-        counts = told(chunk) or counts
+        usage = told(chunk)
+        # The largest: some count one behind. Of equals the first, which may say what was cached.
+        if usage and (counts is None or usage.completion_tokens > counts.completion_tokens):
+            counts = usage
     if counts and _makes_sense(counts, outputs, sense):
         return counts, Run.Counting.ENGINE
     return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense.image)
