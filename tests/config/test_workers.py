@@ -24,10 +24,10 @@ from tests.inference.scenes import HELLO, MODEL, asked, cost_nano, register
 from tests.proofs.customers import Customer, customer
 from tests.site import Site
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 DOLLAR_NANO = 1_000_000_000
-CREWS = [(2, "daphne"), (4, "uvicorn")]
+CREWS = [(2, "daphne"), (3, "uvicorn")]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.proofs.ways_in import Way, http_ways, protocols
 from tests.proofs.witness import Witness, check_metered
 from tests.server import Server
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 # Classify a new address here: METERED if it can have an engine generate, for which everything below must hold.
 METERED: Final = {"/v1/chat/completions"}

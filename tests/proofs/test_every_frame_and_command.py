@@ -22,7 +22,7 @@ from tests.playground.tab import Tab, tab
 from tests.proofs.ways_in import ROOMS, commands, frames, socket_ways
 from tests.proofs.witness import Witness, check_metered
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
