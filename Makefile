@@ -14,7 +14,7 @@ SCALE ?= full
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test test-sqlite test-postgresql check bench benches prove frontend setup-dev packages database clean
+.PHONY: run setup test test-sqlite test-postgresql test-browser check bench benches prove frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
@@ -51,11 +51,14 @@ packages: ## the Debian packages that the tests start: PostgreSQL, Chromium
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
 	$(BIN)/python frontend/build.py --test
-	@$(MAKE) --no-print-directory --jobs 2 test-sqlite test-postgresql
+	@$(MAKE) --no-print-directory --jobs 2 test-sqlite test-postgresql test-browser
 
-# Side by side: both wait more than they work.
+# Two at a time: all of them wait more than they work.
 test-sqlite:
-	$(PYTEST)
+	$(PYTEST) --ignore tests/browser
+
+test-browser:
+	$(PYTEST) tests/browser -p no:cacheprovider
 
 test-postgresql:
 	$(PYTEST) --database postgresql -m either_database -p no:cacheprovider

@@ -133,6 +133,8 @@ async def test_those_who_ask_together_follow_one_run(caller: Caller, tgi: FakeTg
 
 
 async def test_the_answer_is_kept_with_the_charge_or_not_at_all(caller: Caller, tgi: FakeTgi) -> None:
+    # Time enough to look at the claim before there is an answer.
+    tgi.script.before_first = 1
     run = await ask(caller, 1)
     assert isinstance(run, Completion)
     row = await IdempotencyKey.objects.aget()
