@@ -33,11 +33,6 @@ class Circuit:
         self._is_silent = False
 
     @property
-    def is_closed(self) -> bool:
-        """Whether it is trusted."""
-        return self._open_until is None
-
-    @property
     def state(self) -> CircuitState:
         """How far it is trusted now."""
         if self._open_until is None:

@@ -7,6 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from config.daphne_websocket import WebSocket
 from tests.config.conftest import TinySite, wait_until
 
 ALLOWED = 10_000_000
@@ -42,7 +43,7 @@ def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tin
     wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
 
 
-def test_sending_to_a_client_that_said_goodbye_fails_as_asgi_says(tiny: TinySite) -> None:
+def test_a_client_that_says_goodbye_in_mid_stream_is_missed(tiny: TinySite) -> None:
     gone = tiny.counts()["websocket.disconnect"]
     with open_raw(tiny, "/endless") as client:
         client.recv(65_536)
@@ -50,6 +51,13 @@ def test_sending_to_a_client_that_said_goodbye_fails_as_asgi_says(tiny: TinySite
         while client.recv(1_000_000):
             pass
     wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
+
+
+def test_sending_on_a_daphne_socket_that_is_closed_fails_as_asgi_says() -> None:
+    socket = WebSocket()
+    socket.state, socket.client_addr = WebSocket.STATE_CLOSED, None
+    with pytest.raises(ConnectionError):
+        socket.serverSend("too late")
 
 
 def test_an_application_that_reads_nothing_is_not_flooded(tiny: TinySite) -> None:

@@ -87,7 +87,8 @@ async def test_a_small_limit_needs_no_more_than_itself(pauper: Caller, tgi: Fake
         run = start(pauper, fits=fits, max_tokens=2)
         await run.begun()
         run.stop()
-        await run.ended()
+        assert (await run.ended()).held_nano == cost_nano(2)
+    assert len(asked(tgi)) == 2
 
 
 async def test_an_answer_is_made_to_fit_where_that_was_asked_for(pauper: Caller, tgi: FakeTgi) -> None:
