@@ -1,5 +1,6 @@
 """Receipts and usage as /v1 shows them. Every amount comes twice: as whole nano-credits, and as exact dollars."""
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -23,7 +24,7 @@ class AmountField(serializers.Field[int, int, dict[str, int | str], int]):
 
 
 class HoldSerializer(serializers.Serializer[Hold]):
-    """What is known of a run that is still going."""
+    """What is known of a run by what is held for it, while it is going."""
 
     id = serializers.SerializerMethodField()
     object = serializers.ReadOnlyField(default="receipt")
@@ -45,6 +46,23 @@ class HoldSerializer(serializers.Serializer[Hold]):
     def get_key(self, hold: Hold) -> str | None:
         """Return the id of the key that spends; None for the browser."""
         return hold.key or None
+
+
+class LostSerializer(HoldSerializer):
+    """What is known of a run that was lost with its process: it cost nothing."""
+
+    status = serializers.ReadOnlyField(default="lost")
+    charged = serializers.SerializerMethodField()
+    released = AmountField(source="amount_nano")
+    ended_at = serializers.SerializerMethodField()
+
+    def get_charged(self, hold: Hold) -> dict[str, int | str]:
+        """Return what the run cost."""
+        return AmountField().to_representation(0)
+
+    def get_ended_at(self, hold: Hold) -> datetime:
+        """Return when its credits were free again."""
+        return hold.ended_at or hold.expires_at
 
 
 class ReceiptSerializer(serializers.Serializer[RunReceipt]):

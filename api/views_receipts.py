@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from api.parameters import Parameters
 from api.scope import scope
-from api.serializers_billing import HoldSerializer, ReceiptSerializer
+from api.serializers_billing import HoldSerializer, LostSerializer, ReceiptSerializer
 from inference import receipts
 from inference.errors import InvalidRequest, ReceiptNotFound
 
@@ -22,7 +22,7 @@ class ReceiptDetail(APIView):
     """``GET /v1/receipts/{request_id}``, by ``x-request-id`` or by the completion's id."""
 
     def get(self, request: Request, request_id: str) -> Response:
-        """Show the receipt; 202 while the run is going. Raises ReceiptNotFound."""
+        """Show the receipt; 202 while the run is going, ``lost`` if its process was killed. Raises ReceiptNotFound."""
         Parameters(request.query_params, ())
         reach = scope(request)
         run_id = receipts.run_id(request_id)
@@ -34,9 +34,12 @@ class ReceiptDetail(APIView):
             running = HoldSerializer(hold, context={"projects": reach.projects}).data
             return Response(running, status=202, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
         receipt = receipts.find(reach.runs, run_id)
-        if receipt is None:
+        if receipt is not None:
+            return Response(ReceiptSerializer(receipt).data)
+        lost = receipts.lost_hold(reach.caller.team_id, reach.projects, run_id)
+        if lost is None or not reach.shows(lost):
             raise ReceiptNotFound
-        return Response(ReceiptSerializer(receipt).data)
+        return Response(LostSerializer(lost, context={"projects": reach.projects}).data)
 
 
 class ReceiptList(APIView):

@@ -19,7 +19,7 @@ MAX_HOLDS_LISTED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class HeldRun:
-    """A run under way, and what is set aside for it."""
+    """A run under way, and what is set aside for it; or one that was lost, and what had been."""
 
     hold: Hold
     project: str
@@ -61,9 +61,9 @@ def held_runs(seat: Seat) -> list[HeldRun]:
 
 
 def held_run(seat: Seat, run_id: str) -> HeldRun | None:
-    """Return what is held for one run; None if it is not under way."""
-    projects = seat.projects().values_list("pk", flat=True)
-    hold = receipts.open_hold(seat.team.pk, list(projects), run_id)
+    """Return what is held for one run under way, or was for one that was lost with its process; None for others."""
+    projects = list(seat.projects().values_list("pk", flat=True))
+    hold = receipts.open_hold(seat.team.pk, projects, run_id) or receipts.lost_hold(seat.team.pk, projects, run_id)
     return _named_holds(seat, [hold])[0] if hold else None
 
 

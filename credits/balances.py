@@ -30,6 +30,13 @@ def balance_of(team_id: int) -> Balance:
     return Balance(balance_nano, min(held["total"] or 0, balance_nano), held["count"])
 
 
+def uncharged_hold(team_id: int, run: str) -> Hold | None:
+    """Return what was set aside for a run and never charged: given back, or overdue. The run may have left no trace."""
+    holds = Hold.objects.filter(account=team_id, run=run)
+    ended = holds.filter(state__in=["released", "expired"]).first()
+    return ended or holds.filter(state=Hold.State.OPEN, expires_at__lte=timezone.now()).first()
+
+
 def open_holds(team_id: int) -> QuerySet[Hold]:
     """Return what is set aside for runs under way, overdue holds left out."""
     return Hold.objects.filter(account=team_id, state=Hold.State.OPEN, expires_at__gt=timezone.now())

@@ -10,6 +10,7 @@ from typing import Final
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from accounts.models import Team
 from credits.alert_models import MAX_SPENT_NANO, Alert, AlertAddress, AlertOptOut
@@ -135,11 +136,18 @@ class Hold(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["account", "expires_at"], condition=Q(state="open"), name="open_holds_by_expiry")
+            models.Index(fields=["account", "expires_at"], condition=Q(state="open"), name="open_holds_by_expiry"),
+            # For the few that ended without a charge; all the others pay nothing for it.
+            models.Index(fields=["run"], condition=Q(state__in=["released", "expired"]), name="uncharged_holds_by_run"),
         ]
 
     def __str__(self) -> str:
         return f"{self.state} hold for {self.run}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it sets nothing aside any more: ended, or overdue and not yet expired by the ledger."""
+        return self.state != self.State.OPEN or self.expires_at <= timezone.now()
 
 
 class Entry(models.Model):

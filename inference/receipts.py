@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from accounts import errors as accounts
 from credits import errors as credits
-from credits.balances import open_holds
+from credits.balances import open_holds, uncharged_hold
 from credits.charges import Charge, charges_of
 from credits.models import Hold
 from inference import errors as inference
@@ -109,6 +109,12 @@ def latest(
 def open_hold(team_id: int, projects: Collection[int], run_id: str) -> Hold | None:
     """Return what is set aside for a run that is still going, in whichever process. A run has one before all else."""
     return open_holds(team_id).filter(run=run_id, project__in=[str(project) for project in projects]).first()
+
+
+def lost_hold(team_id: int, projects: Collection[int], run_id: str) -> Hold | None:
+    """Return what was set aside for a run that left no receipt, because the process that had it was killed."""
+    hold = uncharged_hold(team_id, run_id)
+    return hold if hold and hold.project in map(str, projects) and not Run.objects.filter(pk=run_id).exists() else None
 
 
 def _receipts(runs: "QuerySet[Run]") -> list[RunReceipt]:

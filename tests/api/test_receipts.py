@@ -14,6 +14,7 @@ from accounts.models import ApiKey, Project, Team, User
 from credits import ledger
 from credits.models import Entry
 from inference.models import Endpoint, Price
+from inference.orphans import release
 from inference.receipts import find
 from tests.api.scenes import Connect, Wire, body, charges, the_run
 from tests.fakes.tgi import FakeTgi
@@ -191,6 +192,36 @@ def test_a_run_that_is_still_going_says_what_it_holds(
     assert (running["project"], running["key"]) == ("acme/inference", ApiKey.objects.get().pk)
     assert running["held"]["nano"] > 0
     assert receipt_of(raw, name)["started_at"] <= running["started_at"]
+
+
+@pytest.mark.parametrize("seconds", [60, 0.001])
+def test_a_run_lost_with_its_process_says_that_it_cost_nothing(
+    raw: httpx2.Client, project: Project, funded: Team, seconds: float
+) -> None:
+    run_id = uuid4().hex
+    key = ApiKey.objects.get().pk
+    asyncio.run(ledger.hold(funded.pk, 10, run=run_id, project=str(project.pk), key=key, seconds=seconds))
+    if seconds == 60:
+        assert raw.get(f"/v1/receipts/{run_id}").json()["status"] == "in_progress"
+        # As the parent of the web processes does.
+        assert release(run_id[:8]) == 1
+    within(5, lambda: raw.get(f"/v1/receipts/{run_id}").status_code == 200)
+    receipt = raw.get(f"/v1/receipts/{run_id}").json()
+    assert (receipt["id"], receipt["status"], receipt["key"]) == (f"req_{run_id}", "lost", key)
+    assert [receipt[each]["nano"] for each in ("held", "charged", "released")] == [10, 0, 10]
+    assert receipt["started_at"] <= receipt["ended_at"]
+    # The ledger's next group expires what is overdue; the receipt stays as it was, but for the time.
+    ledger.grant(funded.pk, 1, reason="more", actor="operator@example.org")
+    assert raw.get(f"/v1/receipts/{run_id}").json() | {"ended_at": ""} == receipt | {"ended_at": ""}
+
+
+def test_another_keys_lost_run_is_not_shown_to_a_member(
+    raw: httpx2.Client, project: Project, member: User, funded: Team
+) -> None:
+    run_id = uuid4().hex
+    asyncio.run(ledger.hold(funded.pk, 10, run=run_id, project=str(project.pk), key="another", seconds=60))
+    release(run_id[:8])
+    assert raw.get(f"/v1/receipts/{run_id}").status_code == 404
 
 
 def test_a_receipt_cannot_disagree_with_the_ledger(project: Project, member: User, funded: Team) -> None:

@@ -32,6 +32,11 @@ def hold(project: Project, amount_nano: int, *, key: str = "", run_id: str | Non
     return held
 
 
+def release(held: Held) -> None:
+    """Give back what was set aside, without a run's row: as for a process that was killed."""
+    commit_within(Settle(held.id, 0, "", None))
+
+
 def spend(project: Project, user: User, cost_nano: int, *, held_nano: int = 0, key: str = "", **fields: Any) -> Run:
     """Hold, charge and end a run; the cost is held where nothing else is said."""
     ended = run(project, user, cost_nano=cost_nano, key=key, held_nano=held_nano or cost_nano, **fields)

@@ -6,7 +6,7 @@ from accounts import keys
 from accounts.models import Project, Team, User
 from inference.models import Run
 from tests.console.conftest import Browser
-from tests.console.spending import DOLLAR, grant, hold, spend
+from tests.console.spending import DOLLAR, grant, hold, release, spend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
 
@@ -77,6 +77,18 @@ def test_a_run_under_way_shows_what_is_held(browser: Browser, owner: User, team:
     page = browser(owner).get(f"{URL}/req_{run_id}").content.decode()
     assert "under way" in page
     assert "$3.00" in page
+
+
+def test_a_run_whose_process_was_killed_says_that_it_cost_nothing(
+    browser: Browser, owner: User, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    run_id = "0123456789abcdef" * 2
+    release(hold(project, DOLLAR * 3, run_id=run_id))
+    page = browser(owner).get(f"{URL}/req_{run_id}").content.decode()
+    assert "This run was lost" in page
+    assert "Nothing was charged" in page
+    assert browser(member).get(f"{URL}/req_{run_id}").status_code == 404
 
 
 def test_a_free_run_says_that_nothing_was_charged(
