@@ -1,15 +1,22 @@
 """Columns of money: whole numbers in known bounds, refused in Python and again by the database."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import BigIntegerField, Q
 from django.db.models.functions import Cast
 
 from credits.errors import InvalidAmount
 from credits.money import MAX_AMOUNT_NANO
+
+# For amounts that are never negative.
+SANE: Final = [MinValueValidator(0), MaxValueValidator(MAX_AMOUNT_NANO)]
+# A group's clock never runs behind the windows it meets, so a window in a far future would expire every hold.
+LAST_WINDOW: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 _WRITTEN = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
@@ -57,6 +64,11 @@ def whole(field: str, minimum: int, maximum: int = MAX_AMOUNT_NANO) -> Q:
     """
     is_bounded = Q(**{f"{field}__lte": maximum}) & Q(**{field: Cast(field, BigIntegerField())})
     return is_bounded & Q(**{f"{field}__gte": minimum})
+
+
+def is_month(field: str) -> Q:
+    """Return the condition that a column holds a month such as 2026-01, and none in a far future."""
+    return Q(**{f"{field}__gte": "1970-01", f"{field}__lt": f"{LAST_WINDOW:%Y-%m}"})
 
 
 def _is_whole(value: Any) -> bool:

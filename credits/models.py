@@ -4,17 +4,15 @@ All amounts are integers in nano-credits: 1 credit = 1 US dollar = 10^9 nano-cre
 """
 
 import uuid
-from datetime import UTC, datetime
-from typing import Final
 
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Team
-from credits.alert_models import MAX_SPENT_NANO, Alert, AlertAddress, AlertOptOut
-from credits.fields import AmountField, validate_line, whole
+from credits.alert_models import Alert, AlertAddress, AlertOptOut
+from credits.budget_models import Budget
+from credits.fields import SANE, AmountField, is_month, validate_line, whole
 from credits.money import MAX_AMOUNT_NANO, NANO
 
 __all__ = [
@@ -31,25 +29,14 @@ __all__ = [
     "validate_line",
 ]
 
-_SANE = [MinValueValidator(0), MaxValueValidator(MAX_AMOUNT_NANO)]
-# Percentages from 1 to 100, by commas: "50,80,90,100". Empty for none.
-_PERCENTS = r"^(([1-9][0-9]?|100)(,([1-9][0-9]?|100))*)?$"
-# A group's clock never runs behind the windows it meets, so a window in a far future would expire every hold.
-LAST_WINDOW: Final = datetime(2200, 1, 1, tzinfo=UTC)
-
-
-def _is_month(field: str) -> Q:
-    """Return the condition that a column holds a month such as 2026-01, and none in a far future."""
-    return Q(**{f"{field}__gte": "1970-01", f"{field}__lt": f"{LAST_WINDOW:%Y-%m}"})
-
 
 class Plan(models.Model):
     """What a team gets each month, and the most it may spend in one; ``credits.ledger.save_plan`` writes it."""
 
     name = models.CharField(max_length=64, unique=True, validators=[validate_line])
-    monthly_grant_nano = AmountField(default=0, validators=_SANE, help_text="Added to the balance once in each month.")
+    monthly_grant_nano = AmountField(default=0, validators=SANE, help_text="Added to the balance once in each month.")
     monthly_cap_nano = AmountField(
-        null=True, blank=True, validators=_SANE, help_text="The most that is spent in a month; empty for no cap."
+        null=True, blank=True, validators=SANE, help_text="The most that is spent in a month; empty for no cap."
     )
 
     class Meta:
@@ -79,7 +66,7 @@ class Account(models.Model):
         max_length=7, default="", blank=True, help_text="The last month whose grant was given, as 2026-01."
     )
     low_balance_nano = AmountField(
-        default=0, validators=_SANE, help_text="An alert is recorded when the balance falls below it; 0 for none."
+        default=0, validators=SANE, help_text="An alert is recorded when the balance falls below it; 0 for none."
     )
 
     class Meta:
@@ -92,7 +79,7 @@ class Account(models.Model):
             models.CheckConstraint(condition=whole("low_balance_nano", 0), name="account_low_balance_is_sane"),
             models.CheckConstraint(condition=whole("entry_count", 0), name="account_entry_count_is_sane"),
             models.CheckConstraint(
-                condition=Q(granted_month="") | _is_month("granted_month"), name="account_granted_month_is_one"
+                condition=Q(granted_month="") | is_month("granted_month"), name="account_granted_month_is_one"
             ),
         ]
 
@@ -213,90 +200,9 @@ class MonthlyGrant(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account", "month"], name="one_grant_per_month"),
-            models.CheckConstraint(condition=_is_month("month"), name="monthly_grant_month_is_one"),
+            models.CheckConstraint(condition=is_month("month"), name="monthly_grant_month_is_one"),
             models.CheckConstraint(condition=whole("sequence", 1), name="monthly_grant_sequence_is_sane"),
         ]
 
     def __str__(self) -> str:
         return f"grant for {self.month}"
-
-
-class Budget(models.Model):
-    """A limit on what a team, one of its projects or one of its keys spends in all, in a day or in a month.
-
-    ``spent_nano`` is what was charged since ``window_start``; ``held_nano`` is what open holds set aside, whenever
-    they were taken. Windows are UTC, by the database's clock, and move when the budget is next touched.
-    """
-
-    class Scope(models.TextChoices):
-        """Whose spending is limited; rows are locked in this order."""
-
-        TEAM = "team"
-        PROJECT = "project"
-        KEY = "key"
-
-    class Period(models.TextChoices):
-        """How long a window is; a total has one window, which never ends."""
-
-        TOTAL = "total"
-        DAY = "day"
-        MONTH = "month"
-
-    class Origin(models.TextChoices):
-        """Whether somebody set it, or it is the cap of the team's plan."""
-
-        SET = "set"
-        PLAN = "plan"
-
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="budgets")
-    scope = models.CharField(max_length=7, choices=Scope.choices)
-    reference = models.CharField(
-        max_length=64,
-        blank=True,
-        validators=[validate_line],
-        help_text="Id of the project or the key; none for a team.",
-    )
-    period = models.CharField(max_length=5, choices=Period.choices)
-    origin = models.CharField(max_length=4, choices=Origin.choices, default=Origin.SET)
-    limit_nano = AmountField(validators=_SANE)
-    window_start = models.DateTimeField()
-    spent_nano = AmountField(default=0)
-    held_nano = AmountField(default=0)
-    alert_percents = models.CharField(
-        max_length=64,
-        blank=True,
-        default="50,80,90,100",
-        validators=[RegexValidator(_PERCENTS, "Use whole percentages from 1 to 100, separated by commas.")],
-        help_text="When so much of it is spent, an alert is recorded.",
-    )
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "scope", "reference", "period", "origin"], name="one_budget_per_scope_and_period"
-            ),
-            models.CheckConstraint(condition=whole("limit_nano", 0), name="budget_limit_is_sane"),
-            models.CheckConstraint(
-                condition=whole("spent_nano", 0, MAX_SPENT_NANO) & whole("held_nano", 0), name="budget_use_is_sane"
-            ),
-            models.CheckConstraint(
-                condition=Q(scope="team", reference="") | (Q(scope__in=["project", "key"]) & ~Q(reference="")),
-                name="budget_names_whose_it_is",
-            ),
-            models.CheckConstraint(condition=Q(period__in=["total", "day", "month"]), name="budget_period_is_known"),
-            models.CheckConstraint(condition=Q(origin__in=["set", "plan"]), name="budget_origin_is_known"),
-            models.CheckConstraint(
-                condition=Q(window_start__gte=datetime(1970, 1, 1, tzinfo=UTC), window_start__lt=LAST_WINDOW),
-                name="budget_window_is_sane",
-            ),
-            models.CheckConstraint(condition=Q(alert_percents__regex=_PERCENTS), name="budget_alerts_are_percents"),
-        ]
-        indexes = [models.Index(fields=["account", "reference"], name="budgets_by_reference")]
-
-    def __str__(self) -> str:
-        return f"{self.period} budget of {self.scope} {self.reference}".rstrip()
-
-    @property
-    def available_nano(self) -> int:
-        """What a new hold may still take of it in the window that was last seen; never negative."""
-        return max(self.limit_nano - self.spent_nano - self.held_nano, 0)
