@@ -8,9 +8,12 @@ from functools import cache
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from pytest_django import Settings
 
 from accounts import changes, keys, last_used
 from accounts.models import DEFAULT_PROJECT, Membership, Project, Team, User
+from inference import redis_reach
+from tests.redis_server import RedisServer
 
 PASSWORD = "correct horse battery"  # everyone's
 
@@ -21,6 +24,18 @@ def _no_thread_outlives_its_test() -> Iterator[None]:
     yield
     changes.stop()
     last_used.stop()
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Iterator[RedisServer]:
+    """A Redis, which the site is told of; it is waited for as long as a busy machine may take."""
+    server = RedisServer()
+    settings.REDIS_URL, settings.REDIS_SECONDS = server.url, 10.0
+    # That of another test may have been away.
+    with redis_reach.asking(even_if_away=True):
+        pass
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -14,15 +14,21 @@ from websockets.sync.client import ClientConnection, connect
 
 from credits.proofs.places import database_url
 from inference.run_ids import NAME_DIGITS
+from tests.patience import PATIENCE_SECONDS
 from tests.site import Serve
+
+
+def serve(folder: Path, server: str, **environment: str) -> Serve:
+    """Return a site on the tests' own database, without an engine of its own."""
+    ours = {"DATABASE_URL": database_url(), "EMBEDDED_ENGINE": "false", "ENGINE_NETWORKS": "127.0.0.0/8"}
+    return Serve(folder, server, DATABASE_POOL_SIZE="5", **ours, **environment)
 
 
 class Crew:
     """``serve --workers N`` without an engine of its own, while the block runs."""
 
     def __init__(self, folder: Path, workers: int, server: str = "daphne", **environment: str) -> None:
-        ours = {"DATABASE_URL": database_url(), "EMBEDDED_ENGINE": "false", "ENGINE_NETWORKS": "127.0.0.0/8"}
-        self.site = Serve(folder, server, WORKERS=str(workers), DATABASE_POOL_SIZE="5", **ours, **environment)
+        self.site = serve(folder, server, WORKERS=str(workers), **environment)
 
     def __enter__(self) -> Self:
         self.site.start()
@@ -52,7 +58,7 @@ class Crew:
         with ExitStack() as stack:
             found = {}
             for name in self.workers:
-                client = httpx2.Client(base_url=self.site.url, headers=headers, timeout=30)
+                client = httpx2.Client(base_url=self.site.url, headers=headers, timeout=PATIENCE_SECONDS)
                 found[name] = stack.enter_context(client)
                 with self.only(name):
                     assert name_in(client.get("/healthz")) == name
@@ -61,11 +67,9 @@ class Crew:
     @contextmanager
     def tab(self, session: str, worker: str) -> Iterator["Tab"]:
         """Open a browser tab's socket at one worker."""
-        headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}", "Origin": self.site.url}
-        address = f"ws{self.site.url.removeprefix('http')}/ws/playground"
         with ExitStack() as stack:
             with self.only(worker):
-                socket = stack.enter_context(connect(address, additional_headers=headers))
+                socket = stack.enter_context(open_socket(self.site.url, session))
             yield Tab(socket)
 
     @contextmanager
@@ -95,7 +99,7 @@ class Tab:
     def hear(self, *kinds: str) -> dict[str, Any]:
         """Wait for the next frame of these types."""
         while True:
-            frame: dict[str, Any] = json.loads(self.socket.recv(timeout=20))
+            frame: dict[str, Any] = json.loads(self.socket.recv(timeout=PATIENCE_SECONDS))
             self.frames.append(frame)
             if frame["type"] in kinds:
                 return frame
@@ -109,6 +113,13 @@ class Tab:
                     assert number not in numbered
                     numbered[number] = chunk.get("content", "")
         return numbered
+
+
+def open_socket(url: str, session: str) -> ClientConnection:
+    """Open the playground's socket of a site in a browser that is signed in; to be closed."""
+    headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}", "Origin": url}
+    address = f"ws{url.removeprefix('http')}/ws/playground"
+    return connect(address, additional_headers=headers, open_timeout=PATIENCE_SECONDS)
 
 
 def name_in(answer: httpx2.Response) -> str:

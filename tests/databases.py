@@ -14,6 +14,7 @@ _data = tempfile.mkdtemp(prefix="parley-tests-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ |= {"DATA_DIR": _data, "LOG_LEVEL": "WARNING", "PUBLIC_URL": "http://testserver"}
 os.environ.pop("DATABASE_URL", None)
+os.environ.pop("REDIS_URL", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,19 +1,25 @@
 """A real PostgreSQL of the tests' own: a fresh cluster in a temporary folder, on a free loopback port."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+# Below those that the system gives to connections: whoever is to listen here some time later still finds it free.
+PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a loopback port that nobody has."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def binary(name: str) -> str:
@@ -28,13 +34,13 @@ def binary(name: str) -> str:
 class PostgreSQL:
     """One running cluster; ``url`` connects to it as its superuser."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         """Create and start the cluster; it refuses to run as root, so root starts it as the user ``postgres``."""
         self._folder = Path(tempfile.mkdtemp(prefix="parley-postgresql-"))
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self._folder, self._user, self._user)
-        port = free_port()
+        port = port or free_port()
         self.url = f"postgres://parley@127.0.0.1:{port}/postgres"
         data = str(self._folder / "data")
         self._run("initdb", "--pgdata", data, "--username", "parley", "--auth", "trust", "--no-sync")

@@ -8,6 +8,7 @@ from types import TracebackType
 import uvicorn
 
 from config.asgi import application
+from tests.patience import PATIENCE_SECONDS
 
 
 class Server:
@@ -20,7 +21,7 @@ class Server:
         self._server = _Uvicorn(config, self._ready)
         self._thread = threading.Thread(target=self._serve, name="site")
         self._thread.start()
-        if not self._ready.wait(10):
+        if not self._ready.wait(PATIENCE_SECONDS):
             raise RuntimeError("the site did not start")
 
     @property
@@ -36,7 +37,9 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
+        if self._thread.is_alive():
+            raise RuntimeError("the site did not end")
 
     def _serve(self) -> None:
         asyncio.run(self._server.serve())

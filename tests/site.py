@@ -154,7 +154,8 @@ def engine_of(parent: psutil.Process) -> psutil.Process | None:
 
 def _environment(folder: Path) -> dict[str, str]:
     """What the site's processes get: nothing of the tests' own settings."""
-    ours = {name: value for name, value in os.environ.items() if name not in ("PUBLIC_URL", "DATABASE_URL")}
+    foreign = {"PUBLIC_URL", "DATABASE_URL", "REDIS_URL"}
+    ours = {name: value for name, value in os.environ.items() if name not in foreign}
     return ours | {"DATA_DIR": str(folder), "PYTHONWARNINGS": "default"}
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.errors import IdentityError
+from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +26,7 @@ def outcome(ask: Callable[[], object]) -> type[IdentityError] | None:
 
 def until_remembered(ask: Callable[[], object]) -> None:
     """Ask until the answer comes from memory, without a query."""
-    eventually(lambda: queries(ask) == 0, seconds=5)
+    until(lambda: queries(ask) == 0)
 
 
 def queries(ask: Callable[[], object]) -> int:
@@ -34,14 +34,6 @@ def queries(ask: Callable[[], object]) -> int:
     with CaptureQueriesContext(connection) as captured:
         outcome(ask)
     return len(captured)
-
-
-def eventually(is_true: Callable[[], bool], *, seconds: float = 1.0) -> None:
-    """Wait until something is true; fail after that many seconds."""
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, f"not true after {seconds} s"
-        time.sleep(0.01)
 
 
 def environment() -> dict[str, str]:

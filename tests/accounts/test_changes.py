@@ -12,9 +12,16 @@ from django.utils import timezone
 from accounts import changes, keys, triggers
 from accounts.errors import IdentityError, ProjectOutsideScope, RevokedKey, UnknownUser
 from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
-from tests.accounts.scenes import ROOT, environment, eventually, manage, outcome, until_remembered
+from tests.accounts.scenes import ROOT, environment, manage, outcome, until_remembered
+from tests.patience import PATIENCE_SECONDS, until, within
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
+
+
+def stamp() -> int | None:
+    """Return the topic's stamp; there is none while the watcher is kept from its work."""
+    until(lambda: changes.stamp(TOPIC) is not None)
+    return changes.stamp(TOPIC)
 
 
 def revoked_by_update() -> None:
@@ -58,26 +65,25 @@ def test_a_change_ends_the_keys_power_within_a_second(
 ) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
     change()
-    eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is error)
+    within(1, lambda: outcome(lambda: keys.authenticate(api_key, None)) is error)
 
 
 def test_a_disabled_team_and_a_renamed_project_are_seen_within_a_second(api_key: str, team: Team) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
     Team.objects.filter(pk=team.pk).update(is_enabled=False)
-    eventually(lambda: not keys.authenticate(api_key, None).team_enabled)
+    within(1, lambda: not keys.authenticate(api_key, None).team_enabled)
     team.projects.update(slug="renamed")
-    eventually(lambda: keys.authenticate(api_key, None).path == "acme/renamed")
+    within(1, lambda: keys.authenticate(api_key, None).path == "acme/renamed")
 
 
 def test_a_change_rolled_back_does_nothing_and_one_is_heard_only_after_its_commit(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    before = changes.stamp(TOPIC)
+    before = stamp()
     with transaction.atomic():
         ApiKey.objects.update(revoked_at=timezone.now())
         transaction.set_rollback(True)
     time.sleep(0.7)
-    eventually(changes.is_watching)
-    assert changes.stamp(TOPIC) == before
+    assert stamp() == before
     assert outcome(lambda: keys.authenticate(api_key, None)) is None
 
 
@@ -85,7 +91,7 @@ def test_manage_py_in_another_process_ends_the_keys_power_within_a_second(api_ke
     until_remembered(lambda: keys.authenticate(api_key, None))
     finished = manage("revoke_key", ApiKey.objects.get().id)
     assert finished.returncode == 0, finished.stderr
-    eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey)
+    within(1, lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey)
 
 
 def test_another_process_hears_of_our_change_within_a_second_and_then_ends_by_itself(api_key: str) -> None:
@@ -93,6 +99,7 @@ def test_another_process_hears_of_our_change_within_a_second_and_then_ends_by_it
         [sys.executable, "-W", "error", "-m", "tests.accounts.child", api_key],
         cwd=ROOT,
         env=environment(),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -101,21 +108,18 @@ def test_another_process_hears_of_our_change_within_a_second_and_then_ends_by_it
         assert process.stderr
         assert process.stdout.readline() == "remembered\n", process.stderr.read()
         revoked_by_update()
-        revoked_at = time.time()
-        refused_at = float(process.stdout.readline())
-        assert refused_at - revoked_at < 1
-        assert process.wait(5) == 0
-        assert process.stderr.read() == ""
+        _, complaint = process.communicate("revoked\n", timeout=PATIENCE_SECONDS)
+        assert (process.returncode, complaint) == (0, "")
 
 
 def test_many_threads_are_all_refused_within_a_second(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    refused: list[float] = []
+    refused: list[str] = []
 
     def use_it() -> None:
         try:
-            eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey, seconds=5)
-            refused.append(time.monotonic())
+            until(lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey)
+            refused.append(threading.current_thread().name)
         finally:
             connection.close()
 
@@ -124,11 +128,9 @@ def test_many_threads_are_all_refused_within_a_second(api_key: str) -> None:
         thread.start()
     time.sleep(0.2)
     revoked_by_update()
-    revoked_at = time.monotonic()
+    within(1, lambda: len(refused) == 8)
     for thread in threads:
         thread.join()
-    assert len(refused) == 8
-    assert max(refused) - revoked_at < 1
 
 
 def test_a_subscriber_is_called_after_a_change_even_if_another_one_fails(team: Team) -> None:
@@ -144,10 +146,10 @@ def test_a_subscriber_is_called_after_a_change_even_if_another_one_fails(team: T
     changes.subscribe(TOPIC, fail)
     changes.subscribe(TOPIC, listen)
     changes.subscribe(TOPIC, listen)
-    eventually(changes.is_watching, seconds=5)
+    until(changes.is_watching)
     calls.clear()
     Team.objects.update(is_enabled=False)
-    eventually(lambda: calls == ["failing", "accounts-changes"])
+    within(1, lambda: calls == ["failing", "accounts-changes"])
     changes.unsubscribe(TOPIC, fail)
     changes.unsubscribe(TOPIC, listen)
     calls.clear()
@@ -158,12 +160,11 @@ def test_a_subscriber_is_called_after_a_change_even_if_another_one_fails(team: T
 
 def test_last_use_and_last_login_are_not_changes(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    before = changes.stamp(TOPIC)
+    before = stamp()
     ApiKey.objects.update(last_used_at=timezone.now())
     User.objects.update(last_login=timezone.now())
     time.sleep(0.7)
-    eventually(changes.is_watching)
-    assert changes.stamp(TOPIC) == before
+    assert stamp() == before
 
 
 def test_without_its_triggers_nothing_is_remembered_and_migrate_brings_them_back(api_key: str) -> None:
@@ -173,26 +174,26 @@ def test_without_its_triggers_nothing_is_remembered_and_migrate_brings_them_back
             cursor.execute("DROP TRIGGER accounts_apikey_notify_accounts ON accounts_apikey")
         else:
             cursor.execute("DROP TRIGGER accounts_apikey_count_accounts_update")
-    eventually(lambda: changes.stamp(TOPIC) is None)
+    within(1, lambda: changes.stamp(TOPIC) is None)
     revoked_by_update()
     assert outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey
     call_command("migrate", verbosity=0)
-    eventually(changes.is_watching, seconds=3)
+    until(changes.is_watching)
     ApiKey.objects.update(revoked_at=None)
-    eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is None)
+    within(1, lambda: outcome(lambda: keys.authenticate(api_key, None)) is None)
 
 
 def test_triggers_can_be_created_again_at_any_time_and_that_counts_as_a_change(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    before = changes.stamp(TOPIC)
+    before = stamp()
     triggers.create()
-    eventually(lambda: changes.stamp(TOPIC) not in (before, None))
+    within(1, lambda: changes.stamp(TOPIC) not in (before, None))
 
 
 @pytest.mark.postgresql_only
 def test_a_lost_connection_is_noticed_and_made_again(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    before = changes.stamp(TOPIC)
+    before = stamp()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -200,15 +201,15 @@ def test_a_lost_connection_is_noticed_and_made_again(api_key: str) -> None:
         )
         assert len(cursor.fetchall()) == 1
     revoked_by_update()
-    eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey)
-    eventually(lambda: changes.stamp(TOPIC) not in (None, before), seconds=5)
+    within(1, lambda: outcome(lambda: keys.authenticate(api_key, None)) is RevokedKey)
+    until(lambda: changes.stamp(TOPIC) not in (None, before))
     ApiKey.objects.update(revoked_at=None)
-    eventually(lambda: outcome(lambda: keys.authenticate(api_key, None)) is None)
+    within(1, lambda: outcome(lambda: keys.authenticate(api_key, None)) is None)
 
 
 def test_stopping_forgets_and_the_next_use_starts_again(api_key: str) -> None:
     until_remembered(lambda: keys.authenticate(api_key, None))
-    before = changes.stamp(TOPIC)
+    before = stamp()
     changes.stop()
     assert "accounts-changes" not in {thread.name for thread in threading.enumerate()}
-    eventually(lambda: changes.stamp(TOPIC) not in (None, before), seconds=5)
+    until(lambda: changes.stamp(TOPIC) not in (None, before))

@@ -1,5 +1,4 @@
 import threading
-import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,7 +6,8 @@ from django.utils import timezone
 
 from accounts import keys, last_used
 from accounts.models import ApiKey
-from tests.accounts.scenes import eventually, queries, until_remembered
+from tests.accounts.scenes import queries, until_remembered
+from tests.patience import Stopwatch, until
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
 
@@ -23,14 +23,14 @@ def writers() -> int:
 def test_a_keys_last_use_is_written_behind_the_hot_path(api_key: str) -> None:
     assert last_use() is None
     until_remembered(lambda: keys.authenticate(api_key, None))
-    eventually(lambda: last_use() is not None, seconds=5)
-    eventually(lambda: writers() == 0, seconds=5)
+    until(lambda: last_use() is not None)
+    until(lambda: writers() == 0)
 
 
 def test_it_is_written_about_once_a_minute(api_key: str) -> None:
     keys.authenticate(api_key, None)
-    eventually(lambda: last_use() is not None, seconds=5)
-    eventually(lambda: writers() == 0, seconds=5)
+    until(lambda: last_use() is not None)
+    until(lambda: writers() == 0)
     first = last_use()
     keys.authenticate(api_key, None)
     assert writers() == 0
@@ -41,7 +41,7 @@ def test_a_use_written_lately_by_another_process_is_left_alone(api_key: str) -> 
     lately = timezone.now() - timedelta(seconds=5)
     ApiKey.objects.update(last_used_at=lately)
     keys.authenticate(api_key, None)
-    eventually(lambda: writers() == 0, seconds=5)
+    until(lambda: writers() == 0)
     assert last_use() == lately
 
 
@@ -54,7 +54,7 @@ def test_a_refused_key_was_not_used(api_key: str) -> None:
 def test_the_writer_ends_when_told_to(api_key: str) -> None:
     keys.authenticate(api_key, None)
     assert writers() == 1
-    began = time.monotonic()
-    last_used.stop()
+    with Stopwatch() as watch:
+        last_used.stop()
     assert writers() == 0
-    assert time.monotonic() - began < 2
+    assert watch.seconds < 2

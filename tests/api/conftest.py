@@ -13,7 +13,8 @@ from credits import audit, ledger
 from credits.models import Hold
 from tests.api.scenes import Connect, Wire
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, register, within
+from tests.inference.scenes import DOLLAR, register
+from tests.patience import PATIENCE_SECONDS, until
 from tests.server import Server
 
 
@@ -44,7 +45,7 @@ def site(engines: ExitStack) -> Iterator[Server]:
     """The site on a real socket; in the end no hold is open, and every account is explained by its entries."""
     with Server() as server:
         yield server
-        within(10, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+        until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
     for team in Team.objects.all():
         if hasattr(team, "account"):
             assert audit.check(team.pk) == []
@@ -53,7 +54,7 @@ def site(engines: ExitStack) -> Iterator[Server]:
 @pytest.fixture
 def client(site: Server, api_key: str) -> Iterator[OpenAI]:
     """The official client, which does not try again."""
-    with OpenAI(base_url=f"{site.url}/v1", api_key=api_key, max_retries=0, timeout=15) as client:
+    with OpenAI(base_url=f"{site.url}/v1", api_key=api_key, max_retries=0, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -66,5 +67,6 @@ def connect(site: Server, api_key: str) -> Connect:
 @pytest.fixture
 def raw(site: Server, api_key: str) -> Iterator[httpx2.Client]:
     """A plain HTTP client with the key."""
-    with httpx2.Client(base_url=site.url, headers={"Authorization": f"Bearer {api_key}"}, timeout=15) as raw:
+    headers = {"Authorization": f"Bearer {api_key}"}
+    with httpx2.Client(base_url=site.url, headers=headers, timeout=PATIENCE_SECONDS) as raw:
         yield raw

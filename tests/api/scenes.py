@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from accounts.models import Team
 from credits.models import Account, Entry
 from inference.models import Run
-from tests.inference.scenes import HELLO, MODEL, within
+from tests.inference.scenes import HELLO, MODEL
+from tests.patience import PATIENCE_SECONDS, until
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def charges(team: Team) -> list[int]:
 
 def the_run() -> Run:
     """Return the only run's row, as soon as it is written; its charge is the same as its cost."""
-    within(10, Run.objects.exists)
+    until(Run.objects.exists)
     run = Run.objects.get()
     charged = Entry.objects.filter(kind=Entry.Kind.CHARGE, run=run.id)
     assert [-entry.amount_nano for entry in charged] == ([run.cost_nano] if run.cost_nano else [])
@@ -79,7 +80,7 @@ class Wire:
             # As on a network: with loopback's large segments, the sockets' own buffers take megabytes.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
         self.socket.connect((address.hostname, address.port))
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE_SECONDS)
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {key}\r\n"

@@ -8,6 +8,7 @@ import pytest
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
 from tests.inference.runs import run
+from tests.patience import PATIENCE_SECONDS
 from tests.server import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
@@ -87,7 +88,7 @@ def holders(project: Project, owner: User, member: User, stranger: User) -> dict
 
 
 def test_who_may_ask_for_what(site: Server, holders: dict[str, dict[str, str]]) -> None:
-    with httpx2.Client(base_url=site.url, timeout=15) as client:
+    with httpx2.Client(base_url=site.url, timeout=PATIENCE_SECONDS) as client:
         answered = [
             (method, url, who, client.request(method, url, headers=holders[who]).status_code)
             for method, url, who, _ in PERMISSIONS
@@ -96,7 +97,7 @@ def test_who_may_ask_for_what(site: Server, holders: dict[str, dict[str, str]]) 
 
 
 def test_a_list_and_a_sum_hold_what_their_reader_may_see(site: Server, holders: dict[str, dict[str, str]]) -> None:
-    with httpx2.Client(base_url=site.url, timeout=15) as client:
+    with httpx2.Client(base_url=site.url, timeout=PATIENCE_SECONDS) as client:
         for who, seen in SEEN.items():
             listed = client.get("/v1/receipts", headers=holders[who]).json()["data"]
             assert {receipt["project"] for receipt in listed} == seen, who

@@ -9,7 +9,8 @@ from accounts.models import Team
 from credits.models import Hold
 from tests.api.scenes import Connect, balance, body, the_run
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, asked, cost_nano, within
+from tests.inference.scenes import DOLLAR, asked, cost_nano
+from tests.patience import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -36,7 +37,6 @@ HOW = {
 def hundred(tgi: FakeTgi, settings: Settings) -> FakeTgi:
     """An engine with a hundred tokens to say, which are paid for by slices where no limit was given."""
     settings.SLICE_TOKENS = LAST // 2
-    settings.RECONNECT_GRACE_SECONDS = 0.1
     tgi.script.default_tokens = LAST
     return tgi
 
@@ -51,21 +51,23 @@ def check_charged(team: Team, tokens: int) -> None:
 @pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 @pytest.mark.parametrize("count", COUNTS)
 def test_who_leaves_a_stream_pays_for_what_was_sent(
-    connect: Connect, hundred: FakeTgi, funded: Team, count: int, how: How
+    connect: Connect, hundred: FakeTgi, funded: Team, settings: Settings, *, count: int, how: How
 ) -> None:
     hundred.script.silent_after = count
     with connect(body(stream=True, **how.fields), headers=how.headers) as wire:
-        within(10, lambda: asked(hundred))
+        until(lambda: asked(hundred))
         wire.read_words(count)
+        settings.RECONNECT_GRACE_SECONDS = 0.1
     check_charged(funded, count)
 
 
 @pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 @pytest.mark.parametrize("count", COUNTS)
 def test_who_leaves_before_a_whole_answer_pays_nothing(
-    connect: Connect, hundred: FakeTgi, funded: Team, count: int, how: How
+    connect: Connect, hundred: FakeTgi, funded: Team, settings: Settings, *, count: int, how: How
 ) -> None:
     hundred.script.silent_after = count
     with connect(body(**how.fields), headers=how.headers):
-        within(10, lambda: asked(hundred) and asked(hundred)[0].tokens_sent == count)
+        until(lambda: asked(hundred) and asked(hundred)[0].tokens_sent == count)
+        settings.RECONNECT_GRACE_SECONDS = 0.1
     check_charged(funded, 0)

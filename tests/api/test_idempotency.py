@@ -22,8 +22,10 @@ from credits.models import Hold
 from inference.models import IdempotencyKey, Run
 from tests.api.process import Process
 from tests.api.scenes import Connect, balance, body, charges, events, said, the_run
+from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, asked, cost_nano, within
+from tests.inference.scenes import DOLLAR, asked, cost_nano
+from tests.patience import PATIENCE_SECONDS, until, within
 from tests.server import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
@@ -66,7 +68,7 @@ def check_one_of(answers: list[httpx2.Response], tgi: FakeTgi, team: Team, token
     assert len([answer for answer in answers if "idempotent-replayed" not in answer.headers]) == 1
     assert len(asked(tgi)) == 1
     # A stream that broke off is charged behind its end.
-    within(5, lambda: charges(team))
+    until(lambda: charges(team))
     assert charges(team) == [cost_nano(tokens)]
     assert Run.objects.count() == 1
 
@@ -120,7 +122,7 @@ def test_the_key_with_another_body_is_a_conflict(ask: Ask, tgi: FakeTgi, funded:
     tgi.script.between = 0.05
     asking = threading.Thread(target=ask)
     asking.start()
-    within(5, lambda: asked(tgi))
+    until(lambda: asked(tgi))
     # While it is being answered, and afterwards; to stream it is another request too.
     refusals = [ask(seed=1), ask(stream=True)]
     asking.join()
@@ -176,7 +178,7 @@ def test_what_was_refused_can_be_asked_again(ask: Ask, tgi: FakeTgi, team: Team,
     assert ask(stream=stream).status_code == 500
     tgi.script.fail_after = None
     assert ask(model="fable/owl-1b", stream=stream).status_code == 404
-    within(5, lambda: not IdempotencyKey.objects.exists())
+    until(lambda: not IdempotencyKey.objects.exists())
     answer = ask(stream=stream)
     assert answer.status_code == 200
     assert "idempotent-replayed" not in answer.headers
@@ -187,7 +189,7 @@ def test_fifty_refused_at_once_are_all_told_why(site: Server, api_key: str, tgi:
     refusals = ask_at_once([site.url], api_key, 50)
     assert {refusal.status_code for refusal in refusals} == {402}
     assert not asked(tgi)
-    within(5, lambda: not IdempotencyKey.objects.exists())
+    until(lambda: not IdempotencyKey.objects.exists())
 
 
 def test_a_stream_that_broke_off_breaks_off_again_in_the_same_words(ask: Ask, tgi: FakeTgi, funded: Team) -> None:
@@ -232,7 +234,7 @@ def test_a_whole_answer_goes_on_while_its_client_comes_back(
 ) -> None:
     tgi.script.between = 0.05
     with connect(body(), headers={"Idempotency-Key": KEY}):
-        within(5, lambda: asked(tgi) and asked(tgi)[0].tokens_sent)
+        until(lambda: asked(tgi) and asked(tgi)[0].tokens_sent)
     assert ask().json()["choices"][0]["message"]["content"] == "The quick brown fox jumps over the lazy dog."
     assert charges(funded) == [cost_nano(11)]
     assert len(asked(tgi)) == 1
@@ -241,10 +243,10 @@ def test_a_whole_answer_goes_on_while_its_client_comes_back(
 def test_who_comes_back_too_late_gets_what_was_kept_and_hears_why_it_ends(
     connect: Connect, ask: Ask, tgi: FakeTgi, funded: Team, settings: Settings
 ) -> None:
-    settings.RECONNECT_GRACE_SECONDS = 0.1
     tgi.script.silent_after = 4
     with connect(body(stream=True), headers={"Idempotency-Key": KEY}) as wire:
         wire.read_words(4)
+        settings.RECONNECT_GRACE_SECONDS = 0.1
     assert the_run().ending == "disconnected"
     for answer in (ask(stream=True), ask(stream=True)):
         assert said(events(answer.text)) == "The quick brown fox"
@@ -255,10 +257,10 @@ def test_who_comes_back_too_late_gets_what_was_kept_and_hears_why_it_ends(
 def test_a_whole_answer_that_nobody_waited_for_costs_nothing_and_can_be_asked_again(
     connect: Connect, ask: Ask, tgi: FakeTgi, funded: Team, settings: Settings
 ) -> None:
-    settings.RECONNECT_GRACE_SECONDS = 0.1
     tgi.script.silent_after = 4
     with connect(body(), headers={"Idempotency-Key": KEY}):
-        within(5, lambda: asked(tgi) and asked(tgi)[0].tokens_sent == 4)
+        until(lambda: asked(tgi) and asked(tgi)[0].tokens_sent == 4)
+        settings.RECONNECT_GRACE_SECONDS = 0.1
     assert (the_run().ending, the_run().cost_nano) == ("disconnected", 0)
     tgi.script.silent_after = None
     assert ask().status_code == 200
@@ -273,10 +275,11 @@ def test_a_killed_process_leaves_its_key_to_another(
     first = Process(IDEMPOTENCY_LEASE_SECONDS="1")
     headers = {"authorization": f"Bearer {api_key}", "idempotency-key": KEY}
     with httpx2.stream(
-        "POST", f"{first.url}/v1/chat/completions", json=body(stream=True), headers=headers, timeout=15
+        "POST", f"{first.url}/v1/chat/completions", json=body(stream=True), headers=headers, timeout=PATIENCE_SECONDS
     ) as answer:
         next(answer.iter_raw())
-        tgi.script.silent_after = None
+        # The script of the requests that follow; the one under way stays silent.
+        tgi.script = Script()
         first.kill()
     answers = ask_at_once([site.url], api_key, 3, stream=True)
     assert len({answer.content for answer in answers}) == 1
@@ -304,7 +307,7 @@ def test_an_answer_is_forgotten_after_its_time(ask: Ask, tgi: FakeTgi, funded: T
     again = ask()
     assert again.json()["id"] not in (first.json()["id"], other.json()["id"])
     # Whoever claims a key clears away what is over.
-    within(5, lambda: [row.run for row in IdempotencyKey.objects.all()] == [again.json()["id"].partition("-")[2]])
+    until(lambda: [row.run for row in IdempotencyKey.objects.all()] == [again.json()["id"].partition("-")[2]])
 
 
 def test_a_revoked_key_gets_nothing_that_was_kept(ask: Ask, api_key: str, tgi: FakeTgi, funded: Team) -> None:

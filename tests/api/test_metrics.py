@@ -8,8 +8,9 @@ from accounts.models import Team
 from inference.models import Endpoint, Run
 from tests.api.scenes import Connect, body, the_run
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, MODEL, OUTPUT_NANO, asked, prompt_tokens, within
+from tests.inference.scenes import DOLLAR, MODEL, OUTPUT_NANO, asked, prompt_tokens
 from tests.metrics import Moved
+from tests.patience import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +31,7 @@ def test_an_answer_is_counted_with_its_tokens_its_times_and_its_cost(
 ) -> None:
     assert post(raw, stream=stream, max_tokens=4) == 200
     run = the_run()
-    within(5, lambda: moved.by("parley_requests_total", model=MODEL, ending="length") == 1)
+    until(lambda: moved.by("parley_requests_total", model=MODEL, ending="length") == 1)
     for kind, count in {"prompt": prompt_tokens(), "cached": 0, "generated": 4, "delivered": 4}.items():
         assert moved.by("parley_tokens_total", model=MODEL, kind=kind) == count
     for name in ("first_token", "queue", "run"):
@@ -39,9 +40,9 @@ def test_an_answer_is_counted_with_its_tokens_its_times_and_its_cost(
     assert moved.by("parley_cost_dollars_total", model=MODEL) == pytest.approx(run.cost_nano / DOLLAR)
     assert moved.by("parley_charged_dollars_total") == pytest.approx(run.cost_nano / DOLLAR)
     assert moved.by("parley_holds_total", outcome="taken") == 1
-    within(5, lambda: moved.by("parley_ledger_group_operations_sum") >= 2)
+    until(lambda: moved.by("parley_ledger_group_operations_sum") >= 2)
     assert moved.by("parley_ledger_commit_seconds_count") == moved.by("parley_ledger_group_operations_count")
-    within(5, lambda: moved.by("parley_http_responses_total", surface="v1", status="200") == 1)
+    until(lambda: moved.by("parley_http_responses_total", surface="v1", status="200") == 1)
 
 
 def test_what_a_caller_typed_never_becomes_a_label(
@@ -50,7 +51,7 @@ def test_what_a_caller_typed_never_becomes_a_label(
     assert post(raw, model="canary/model", user="canary-user") == 404
     assert raw.get("/v1/models/canary/model").status_code == 404
     assert raw.request("CANARY", "/v1/canary").status_code in (400, 404, 405)
-    within(5, lambda: moved.by("parley_refusals_total", model="", code="model_not_found") == 1)
+    until(lambda: moved.by("parley_refusals_total", model="", code="model_not_found") == 1)
     assert moved.by("parley_requests_total", model="", ending="refused") == 1
     assert "canary" not in moved.labels.lower()
 
@@ -59,7 +60,7 @@ def test_a_request_without_credits_is_refused_and_so_is_its_hold(
     raw: httpx2.Client, tgi: FakeTgi, team: Team, moved: Moved
 ) -> None:
     assert post(raw) == 402
-    within(5, lambda: moved.by("parley_refusals_total", model=MODEL, code="insufficient_quota") == 1)
+    until(lambda: moved.by("parley_refusals_total", model=MODEL, code="insufficient_quota") == 1)
     assert moved.by("parley_requests_total", model=MODEL, ending="refused") == 1
     assert moved.by("parley_holds_total", outcome="refused") >= 1
     assert moved.by("parley_charged_dollars_total") == 0
@@ -71,10 +72,10 @@ def test_an_engine_that_fails_is_counted_by_kind_and_endpoint(
     endpoint = str(Endpoint.objects.get().pk)
     tgi.script.overloaded = True
     assert post(raw) == 503
-    within(5, lambda: moved.by("parley_upstream_errors_total", endpoint=endpoint, kind="overloaded") == 1)
+    until(lambda: moved.by("parley_upstream_errors_total", endpoint=endpoint, kind="overloaded") == 1)
     tgi.script.overloaded, tgi.script.break_after = False, 2
     assert post(raw) == 500
-    within(5, lambda: moved.by("parley_upstream_errors_total", endpoint=endpoint, kind="failed") == 1)
+    until(lambda: moved.by("parley_upstream_errors_total", endpoint=endpoint, kind="failed") == 1)
     assert moved.by("parley_requests_total", model=MODEL, ending="engine_error") == 2
 
 
@@ -87,11 +88,11 @@ def test_requests_are_counted_where_they_are_and_in_the_end_nowhere(
         first.read_words(1)
         assert moved.by("parley_in_flight", model=MODEL) == 1
         with connect(body(stream=True)):
-            within(5, lambda: moved.by("parley_queued", model=MODEL) == 1)
-        within(5, lambda: moved.by("parley_queued", model=MODEL) == 0)
+            until(lambda: moved.by("parley_queued", model=MODEL) == 1)
+        until(lambda: moved.by("parley_queued", model=MODEL) == 0)
         assert moved.by("parley_in_flight", model=MODEL) == 1
-    within(5, lambda: moved.by("parley_in_flight", model=MODEL) == 0)
-    within(5, lambda: moved.by("parley_requests_total", model=MODEL, ending="disconnected") == 2)
+    until(lambda: moved.by("parley_in_flight", model=MODEL) == 0)
+    until(lambda: moved.by("parley_requests_total", model=MODEL, ending="disconnected") == 2)
     assert moved.by("parley_cost_dollars_total", model=MODEL) * DOLLAR >= OUTPUT_NANO
 
 
@@ -106,7 +107,7 @@ def test_a_full_queue_refuses_and_blames_no_engine(
     with connect(body(stream=True)) as first:
         first.read_words(1)
         assert post(raw) == 503
-        within(5, lambda: moved.by("parley_refusals_total", model=MODEL, code="engine_overloaded") == 1)
+        until(lambda: moved.by("parley_refusals_total", model=MODEL, code="engine_overloaded") == 1)
         assert moved.by("parley_upstream_errors_total", endpoint=endpoint, kind="overloaded") == 0
     assert Run.objects.filter(error="EngineOverloaded").count() == 1
 
@@ -117,5 +118,5 @@ def test_a_reader_that_is_cut_is_counted(
     settings.READER_BYTES, settings.READER_SECONDS = 1_048_576, 0.5
     tgi.script.endless, tgi.script.tokens_per_write, tgi.script.answer = True, 10, [" " + "x" * 2_000]
     with connect(body(stream=True), receive_bytes=4_096):
-        within(15, lambda: asked(tgi) and asked(tgi)[0].closed_at)
-        within(5, lambda: moved.by("parley_readers_cut_total", surface="v1") == 1)
+        until(lambda: asked(tgi) and asked(tgi)[0].closed_at)
+        until(lambda: moved.by("parley_readers_cut_total", surface="v1") == 1)

@@ -19,7 +19,8 @@ from tests.api.scenes import balance, body, charges, events, said, the_run
 from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, asked, cost_nano, prompt_tokens, register, within
+from tests.inference.scenes import DOLLAR, asked, cost_nano, prompt_tokens, register
+from tests.patience import PATIENCE_SECONDS, until
 from tests.server import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
@@ -47,7 +48,7 @@ def ask_at_once(site: Server, api_keys: list[str], count: int, **fields: Any) ->
 
     async def ask_all() -> list[int]:
         url = f"{site.url}/v1"
-        clients = [AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=40) for key in api_keys]
+        clients = [AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=PATIENCE_SECONDS) for key in api_keys]
         try:
             return await asyncio.gather(*(ask(clients[number % len(clients)]) for number in range(count)))
         finally:
@@ -136,7 +137,7 @@ def test_a_stream_that_the_engine_breaks_off_is_charged_to_the_token(
         setattr(tgi.script, trouble, None)
         assert said(streamed) == "The quick brown fox"
         assert streamed[-1]["error"]["code"] == "server_error"
-        within(2, lambda number=number: Run.objects.count() == number)  # type: ignore[misc]
+        until(lambda number=number: Run.objects.count() == number)  # type: ignore[misc]
     assert charges(funded) == [cost_nano(4)] * 2
     assert set(Run.objects.values_list("ending", "error", "delivered_tokens")) == {("engine_error", "EngineFailed", 4)}
 
@@ -176,7 +177,7 @@ def test_an_engine_that_fails_before_its_first_token_is_a_true_status_and_free(
             response = raw.post("/v1/chat/completions", json=body(stream=streamed))
             assert response.status_code == status, script
             assert response.json()["error"]["type"] == "server_error"
-    within(2, lambda: Run.objects.filter(cost_nano=0, ending="engine_error").count() == 2 * len(troubles))
+    until(lambda: Run.objects.filter(cost_nano=0, ending="engine_error").count() == 2 * len(troubles))
     assert balance(funded) == DOLLAR
     assert not Hold.objects.filter(state=Hold.State.OPEN).exists()
 

@@ -15,7 +15,8 @@ from credits.models import Hold
 from inference.models import Endpoint, Run
 from tests.api.scenes import Connect, balance, body
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, asked, cost_nano, register, within
+from tests.inference.scenes import DOLLAR, asked, cost_nano, register
+from tests.patience import until
 from tests.server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,12 +42,12 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(
         wires.enter_context(connect(body(stream=True))).read_words(1)
         for count in (2, 3):
             wires.enter_context(connect(body(stream=True)))
-            within(2, lambda count=count: held() == count)  # type: ignore[misc]
+            until(lambda count=count: held() == count)  # type: ignore[misc]
         response = raw.post("/v1/chat/completions", json=body())
         assert (response.status_code, response.headers["retry-after"]) == (503, "2")
         assert response.json()["error"]["code"] == "engine_overloaded"
-        within(2, lambda: Run.objects.filter(cost_nano=0, ending="engine_error", error="EngineOverloaded").exists())
-    within(3, lambda: held() == 0)
+        until(lambda: Run.objects.filter(cost_nano=0, ending="engine_error", error="EngineOverloaded").exists())
+    until(lambda: held() == 0)
     assert balance(funded) == DOLLAR - cost_nano(1)
 
 
@@ -58,19 +59,19 @@ def test_a_wait_that_is_too_long_is_503(
         wire.read_words(1)
         response = raw.post("/v1/chat/completions", json=body(stream=True))
         assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_overloaded")
-    within(2, lambda: held() == 0)
+    until(lambda: held() == 0)
 
 
 def test_those_who_wait_are_served_in_order(connect: Connect, tgi: FakeTgi, funded: Team) -> None:
     Endpoint.objects.update(concurrency=1)
-    tgi.script.before_first = 0.3
+    tgi.script.silent_after, tgi.script.let_go = 0, threading.Event()
     with ExitStack() as wires:
         waiting = []
         for number in range(5):
             messages = [{"role": "user", "content": f"number {number}"}]
             waiting.append(wires.enter_context(connect(body(messages=messages, max_tokens=1))))
-            within(2, lambda number=number: held() == number + 1)  # type: ignore[misc]
-        tgi.script.before_first = 0
+            until(lambda number=number: held() == number + 1)  # type: ignore[misc]
+        tgi.script.let_go.set()
         for wire in waiting:
             wire.read_until(b"usage")
     assert [request.json["messages"][0]["content"][-1] for request in asked(tgi)] == list("01234")
@@ -108,5 +109,5 @@ def test_more_than_the_places_are_all_answered_in_the_end(
     answers = asyncio.run(ask_all())
     assert all(answer.choices[0].message.content == "The quick brown" for answer in answers)
     assert most <= 3
-    within(2, lambda: Run.objects.count() == 40)
+    until(lambda: Run.objects.count() == 40)
     assert balance(funded) == DOLLAR - 40 * cost_nano(3)

@@ -19,14 +19,15 @@ from inference.receipts import find
 from tests.api.scenes import Connect, Wire, body, charges, the_run
 from tests.fakes.tgi import FakeTgi
 from tests.inference.runs import run
-from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano, within
+from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano
+from tests.patience import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
 
 def receipt_of(raw: httpx2.Client, name: str) -> dict[str, Any]:
     """Return the receipt of a run that ends within a second or two."""
-    within(5, lambda: raw.get(f"/v1/receipts/{name}").status_code == 200)
+    until(lambda: raw.get(f"/v1/receipts/{name}").status_code == 200)
     receipt: dict[str, Any] = raw.get(f"/v1/receipts/{name}").json()
     held, charged, released, lost = (receipt[each]["nano"] for each in ("held", "charged", "released", "lost"))
     assert (held, lost) == (charged + released, 0)
@@ -205,7 +206,7 @@ def test_a_run_lost_with_its_process_says_that_it_cost_nothing(
         assert raw.get(f"/v1/receipts/{run_id}").json()["status"] == "in_progress"
         # As the parent of the web processes does.
         assert release(run_id[:8]) == 1
-    within(5, lambda: raw.get(f"/v1/receipts/{run_id}").status_code == 200)
+    until(lambda: raw.get(f"/v1/receipts/{run_id}").status_code == 200)
     receipt = raw.get(f"/v1/receipts/{run_id}").json()
     assert (receipt["id"], receipt["status"], receipt["key"]) == (f"req_{run_id}", "lost", key)
     assert [receipt[each]["nano"] for each in ("held", "charged", "released")] == [10, 0, 10]

@@ -11,7 +11,7 @@ from tests.api.scenes import body, charges, the_run
 from tests.fakes.recordings import FOLDER, NAMES, recorded, streams
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import DONE, chunk
-from tests.inference.scenes import within
+from tests.patience import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,5 +110,5 @@ def test_a_tool_call_that_ended_before_its_name_is_an_empty_answer_and_free(
     tgi.script.response = (200, "text/event-stream", counts + DONE)
     choice = client.chat.completions.create(**body(tools=[WEATHER], max_tokens=4)).choices[0]
     assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("length", "", None)
-    within(10, Run.objects.exists)
+    until(Run.objects.exists)
     assert charges(funded) == []

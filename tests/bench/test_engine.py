@@ -5,7 +5,8 @@ import time
 import httpx2
 
 from bench.stage import Engine
-from tests.inference.scenes import HELLO, within
+from tests.inference.scenes import HELLO
+from tests.patience import until
 
 
 def test_an_engine_answers_as_told_and_tells_what_came() -> None:
@@ -24,7 +25,7 @@ def test_an_engine_knows_when_a_client_left() -> None:
         body = {"model": "tgi", "messages": HELLO, "stream": True}
         with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body) as answer:
             next(answer.iter_bytes())
-        within(2, lambda: engine.asked()[0].closed_at)
+        until(lambda: engine.asked()[0].closed_at)
 
 
 def test_an_engine_that_was_killed_comes_back_where_it_was() -> None:

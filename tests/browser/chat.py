@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chromium import PATIENCE
+from tests.patience import until
 
 # Where the operator's credits are.
 PROJECT = "demo/inference"
@@ -99,10 +100,10 @@ class Chat:
         number.fill(str(value))
         number.press("Tab")
 
-    def wait_until_saved(self) -> None:
-        """Wait for the change that was made last to reach the server."""
-        with self.page.expect_response(lambda response: response.request.method == "PATCH" and response.ok):
-            pass
+    def wait_until_kept(self, draft: str) -> None:
+        """Wait for a draft to reach the server, and with it what was changed before."""
+        self.page.wait_for_url(re.compile("conversation="))
+        until(lambda: self.stored()["draft"] == draft)
 
     def copied_python(self) -> str:
         """Open "View code" of the last answer and copy the Python."""

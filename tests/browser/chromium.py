@@ -17,7 +17,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 # How long anything that a test waits for may take, in milliseconds; two busy cores are slow.
-PATIENCE = 15_000
+PATIENCE = 30_000
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 
 

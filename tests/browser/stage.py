@@ -1,8 +1,6 @@
 """What is set up for the browser tests, and what became of it."""
 
 import sqlite3
-import time
-from collections.abc import Callable
 from contextlib import closing
 
 from tests.fakes.script import Script
@@ -15,7 +13,7 @@ FAKE_MODEL = "fable/fox-1b"
 # A team that never got any credits.
 EMPTY_TEAM = "penniless"
 # Long enough for a page to come back on a busy machine.
-GRACE_SECONDS = 3
+GRACE_SECONDS = 5
 
 
 def asked(tgi: FakeTgi) -> list[Request]:
@@ -42,12 +40,3 @@ def cost_of(request: Request, completion_tokens: int) -> int:
 
 # An answer that lasts longer than any test.
 LONG = Script(answer=words(3_000), between=0.02)
-
-
-def soon(happened: Callable[[], object], seconds: float) -> float:
-    """Wait for something outside of the browser; return how long it took. Fails after ``seconds``."""
-    began = time.monotonic()
-    while not happened():
-        assert time.monotonic() - began < seconds, f"did not happen within {seconds} s"
-        time.sleep(0.01)
-    return time.monotonic() - began

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import program
 from tests.browser.chat import Chat
 from tests.browser.chromium import WIDE, Watch
-from tests.browser.stage import charged_nano, soon
+from tests.browser.stage import charged_nano
+from tests.patience import until
 from tests.site import Site
 
 
@@ -74,18 +75,19 @@ def test_escape_stops_an_answer_and_only_what_was_delivered_is_charged(embedded:
     embedded.finish()
     expect(embedded.answer).to_contain_text("Stopped")
     shown = embedded.text.inner_text()
-    soon(lambda: engine_rests(site), 3)
+    assert any(engine_rests(site) for _ in range(10))
     message = embedded.last_stored()
     assert (message["state"], message["run"]["ending"]) == ("stopped", "stopped")
     assert message["content"].split()[:5] == shown.split()[:5]
     run = message["run"]
     assert 5 <= run["completion_tokens"] < 1000
-    soon(lambda: charged_nano(site, run["run"]) == round(float(run["cost_dollars"]) * 1e9) > 0, 1)
+    until(lambda: charged_nano(site, run["run"]) == round(float(run["cost_dollars"]) * 1e9) > 0)
     embedded.fact(rf"{run['prompt_tokens']} in, {run['completion_tokens']} out")
 
 
 def test_an_answer_goes_on_over_a_reload_without_a_gap_or_a_double(embedded: Chat) -> None:
-    embedded.set("Maximum tokens", 80)
+    # Neither a fast machine is to come to the end before the page is back, nor a slow one to be waited for.
+    embedded.set("Maximum tokens", 1500)
     embedded.send("Write a long story about a fox.")
     embedded.wait_for_text(r"(\w+\W+){5}")
     chunks: dict[int, str] = {}
@@ -100,9 +102,11 @@ def test_an_answer_goes_on_over_a_reload_without_a_gap_or_a_double(embedded: Cha
     embedded.page.on("websocket", lambda socket: socket.on("framereceived", heard))
     embedded.page.reload()
     expect(embedded.questions).to_have_text(["Write a long story about a fox."])
+    embedded.wait_for_text(r"(\w+\W+){10}")
+    embedded.page.keyboard.press("Escape")
     embedded.finish()
     stored = embedded.last_stored()
-    assert stored["state"] == "complete"
+    assert stored["state"] == "stopped"
     assert sorted(chunks) == list(range(1, len(chunks) + 1))
     assert "".join(chunks[number] for number in sorted(chunks)) == stored["content"]
     shown = embedded.text.inner_text()
@@ -116,7 +120,7 @@ def test_draft_system_prompt_and_parameters_survive_a_reload(embedded: Chat) -> 
     page.get_by_label("System prompt").fill("Answer like a fox.")
     page.get_by_label("Stop sequences").fill("END\nSTOP")
     embedded.composer.fill("Half a thought")
-    embedded.wait_until_saved()
+    embedded.wait_until_kept("Half a thought")
     page.reload()
     expect(embedded.composer).to_have_value("Half a thought")
     expect(page.get_by_label("System prompt")).to_have_value("Answer like a fox.")

@@ -105,7 +105,7 @@ def test_what_a_person_types_and_names_is_text_too(chat: Chat, tgi: FakeTgi, wat
     chat.page.get_by_label("System prompt").fill(evil)
     chat.ask(evil)
     chat.composer.fill(evil)
-    chat.wait_until_saved()
+    chat.wait_until_kept(evil)
     # Title, question, draft and system prompt come back inside the page's own data.
     chat.page.reload()
     expect(chat.composer).to_have_value(evil)

@@ -5,20 +5,21 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class TinySite:
-    """``tests.config.tiny_site`` in a process of its own; the deadlines that tests wait for are one second."""
+    """``tests.config.tiny_site`` in a process of its own; clients have a second for everything, it has five to end."""
 
     def __init__(self, server: str, folder: Path) -> None:
         environment = os.environ | {
@@ -27,7 +28,7 @@ class TinySite:
             "REQUEST_BODY_SECONDS": "1",
             "KEEP_ALIVE_SECONDS": "1",
             "LINGER_SECONDS": "1",
-            "SHUTDOWN_SECONDS": "2",
+            "SHUTDOWN_SECONDS": "5",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.config.tiny_site", server],
@@ -42,14 +43,14 @@ class TinySite:
         self.port = int(self.output.readline())
 
     def connect(self, request: bytes = b"") -> socket.socket:
-        """Open a connection that fails a test which waits for more than 10 seconds."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        """Open a connection, send what there is, and fail a test that waits without end."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
         client.sendall(request)
         return client
 
     def counts(self) -> Counter[str]:
         """Return what the application saw so far."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/counts", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/counts", timeout=PATIENCE_SECONDS) as response:
             return Counter(json.load(response))
 
     def resident_bytes(self) -> int:
@@ -81,11 +82,3 @@ def _running(server: str, folder: Path) -> Iterator[TinySite]:
     site.counts()
     yield site
     site.stop()
-
-
-def wait_until(happened: Callable[[], object], seconds: float = 5) -> None:
-    """Wait for something that is due within some seconds, and fail when it does not happen."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
-        time.sleep(0.02)

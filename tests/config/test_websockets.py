@@ -8,7 +8,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from config.daphne_websocket import WebSocket
-from tests.config.conftest import TinySite, wait_until
+from tests.config.conftest import TinySite
+from tests.patience import until, within
 
 ALLOWED = 10_000_000
 # A frame of a megabyte, "masked" with zeros.
@@ -31,7 +32,7 @@ def test_messages_go_both_ways_and_closing_is_heard(tiny: TinySite) -> None:
         for number in range(100):
             client.send(f"message {number}")
         assert [client.recv() for _ in range(100)] == [f"message {number}" for number in range(100)]
-    wait_until(lambda: tiny.counts()["closed 1000"] > closed)
+    until(lambda: tiny.counts()["closed 1000"] > closed)
 
 
 def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tiny: TinySite) -> None:
@@ -40,7 +41,7 @@ def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tin
     time.sleep(1.5)
     assert tiny.resident_bytes() - before < ALLOWED
     client.close()
-    wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
+    within(1, lambda: tiny.counts()["websocket.disconnect"] > gone)
 
 
 def test_a_client_that_says_goodbye_in_mid_stream_is_missed(tiny: TinySite) -> None:
@@ -50,7 +51,7 @@ def test_a_client_that_says_goodbye_in_mid_stream_is_missed(tiny: TinySite) -> N
         client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
         while client.recv(1_000_000):
             pass
-    wait_until(lambda: tiny.counts()["websocket.disconnect"] > gone, seconds=1)
+    within(1, lambda: tiny.counts()["websocket.disconnect"] > gone)
 
 
 def test_sending_on_a_daphne_socket_that_is_closed_fails_as_asgi_says() -> None:

@@ -24,6 +24,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     elif scope["type"] == "websocket":
         await _SOCKETS[scope["path"]](receive, send)
     else:
+        counts[scope["path"]] += 1
         await _PAGES[scope["path"]](receive, send)
 
 

@@ -1,21 +1,19 @@
 """What the console's tests need to have happened."""
 
-import time
 from html.parser import HTMLParser
 from typing import Any
 
 from accounts import keys
 from tests.inference.runs import model, run
 from tests.inference.scenes import MODEL
+from tests.patience import within
 
 __all__ = ["MODEL", "Page", "call_for_a_second", "model", "run"]
 
 
 def call_for_a_second(secret: str) -> None:
-    """Call with a key until it is refused, for a second at most."""
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        keys.authenticate(secret, None)
+    """Call with a key until it is refused. Raises AssertionError when it is not within a second."""
+    within(1, lambda: not keys.authenticate(secret, None))
 
 
 class Page(HTMLParser):

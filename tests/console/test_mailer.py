@@ -4,9 +4,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,12 +21,11 @@ from credits import alerts, ledger
 from credits.models import NANO, Alert
 from credits.proofs import places
 from tests.fakes.smtp import FakeSmtp
+from tests.patience import PATIENCE_SECONDS, Stopwatch, until
 from tests.postgresql import free_port
 from tests.server import Server
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
-
-PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
@@ -88,14 +86,6 @@ def another_process(**environment: str) -> subprocess.Popen[str]:
     return process
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Wait for something that happens by itself."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.05)
-
-
 def all_sent() -> bool:
     """Whether every alert is sent."""
     return not Alert.objects.filter(sent_at=None).exists()
@@ -107,7 +97,7 @@ def test_an_alert_is_sent_to_owners_admins_and_named_addresses(
 ) -> None:
     alerts.set_addresses(alert.account_id, ["Finance@Example.org"])
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     (letter,) = smtp.letters
     assert letter.recipients == [admin.email, owner.email, "finance@example.org"]
     alert.refresh_from_db()
@@ -120,7 +110,7 @@ def test_several_processes_send_one_letter_for_each_team(owner: User, smtp: Fake
     processes = [another_process(EMAIL_HOST="127.0.0.1", EMAIL_PORT=str(smtp.port)) for _ in range(3)]
     for team in teams:
         alert_of(team)
-    wait_until(all_sent)
+    until(all_sent)
     for process in processes:
         process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
@@ -130,12 +120,12 @@ def test_several_processes_send_one_letter_for_each_team(owner: User, smtp: Fake
 
 def test_what_was_sent_is_not_sent_again_after_a_restart(alert: Alert, smtp: FakeSmtp, settings: Settings) -> None:
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     assert alerts.claim() == []
     another = Team.objects.create_with_owner("another", User.objects.get())
     alert_of(another)
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     assert [letter.message["subject"].split()[1] for letter in smtp.letters] == ["acme:", "another:"]
 
 
@@ -143,14 +133,14 @@ def test_it_tries_again_when_the_mail_server_was_away(alert: Alert, settings: Se
     port = free_port()
     before = timezone.now()
     with sending(port, settings):
-        wait_until(lambda: Alert.objects.get().error)
+        until(lambda: Alert.objects.get().error)
         alert.refresh_from_db()
         assert "ConnectionRefusedError" in alert.error
         assert alert.due_at
-        assert timedelta(seconds=10) < alert.due_at - before < timedelta(seconds=10 + PATIENCE_SECONDS)
+        assert timedelta(seconds=10) < alert.due_at - before < timedelta(seconds=10 + 2 * PATIENCE_SECONDS)
         with FakeSmtp(port) as smtp:
             Alert.objects.update(due_at=timezone.now())
-            wait_until(all_sent)
+            until(all_sent)
     assert len(smtp.letters) == 1
     alert.refresh_from_db()
     assert (alert.attempts, alert.error) == (2, "")
@@ -169,7 +159,7 @@ def test_a_process_killed_between_sending_and_noting_has_it_sent_again_when_its_
     assert alerts.claim() == []
     Alert.objects.update(due_at=timezone.now())
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     first, second = smtp.letters
     assert first.message["message-id"] == second.message["message-id"]
 
@@ -180,7 +170,7 @@ def test_a_mailbox_that_does_not_exist_does_not_keep_others_from_being_told(
     alerts.set_addresses(team.pk, ["gone@example.org"])
     smtp.refused = {"gone@example.org"}
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     assert [letter.recipients for letter in smtp.letters] == [[owner.email]]
 
 
@@ -189,7 +179,7 @@ def test_an_alert_of_a_team_with_nobody_to_tell_is_done(
 ) -> None:
     alerts.set_opt_out(team.pk, owner.pk, is_told=False)
     with sending(smtp.port, settings):
-        wait_until(all_sent)
+        until(all_sent)
     alert.refresh_from_db()
     assert (alert.sent_to, smtp.letters) == ("", [])
 
@@ -201,21 +191,21 @@ def test_a_mail_server_that_hangs_delays_neither_requests_nor_the_end(
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", smtp.port
     settings.SHUTDOWN_SECONDS = 0.2
     smtp.answers.clear()
-    with Server() as server:
+    with ExitStack() as serving:
+        server = serving.enter_context(Server())
         assert smtp.has_read.wait(PATIENCE_SECONDS)
-        asked_at = time.monotonic()
-        assert httpx2.get(f"{server.url}/v1/models").status_code == 401
-        assert time.monotonic() - asked_at < 5
-        ended_at = time.monotonic()
-    assert time.monotonic() - ended_at < 5
+        with Stopwatch() as watch:
+            assert httpx2.get(f"{server.url}/v1/models", timeout=PATIENCE_SECONDS).status_code == 401
+            serving.close()
+    assert watch.seconds < 5
     assert Alert.objects.get().sent_at is None
     smtp.answers.set()
-    wait_until(lambda: "alert-mailer" not in {thread.name for thread in threading.enumerate()})
+    until(lambda: "alert-mailer" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_without_a_mail_server_letters_are_files(alert: Alert, tmp_path: Path) -> None:
     process = another_process(DATA_DIR=str(tmp_path))
-    wait_until(all_sent)
+    until(all_sent)
     process.communicate(timeout=PATIENCE_SECONDS)
     (file,) = (tmp_path / "mail").iterdir()
     assert "Subject: [Parley] acme: 50% of the daily budget of team acme is spent" in file.read_text()

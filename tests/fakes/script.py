@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ class Script:
     failure: bytes = error_event("Request failed during generation: CUDA out of memory") + DONE
     break_after: int | None = None
     silent_after: int | None = None
+    # What ends that silence; None: nothing.
+    let_go: threading.Event | None = None
     endless: bool = False
     done: bool = True
     tokens_per_write: int = 1
@@ -75,7 +78,7 @@ class Play:
         """Do what the script has for this position; True when nothing follows."""
         script, connection = self._script, self._connection
         if position == script.silent_after:
-            await self._pause(3600)
+            await self._silence()
         if position == script.break_after:
             # What was written before goes out first.
             await asyncio.sleep(0.02)
@@ -86,6 +89,14 @@ class Play:
             connection.end()
             return True
         return False
+
+    async def _silence(self) -> None:
+        let_go = self._script.let_go
+        if let_go is None:
+            await self._pause(3600)
+            return
+        while not let_go.is_set():  # noqa: ASYNC110 - it is set in the test's thread
+            await asyncio.sleep(0.01)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, with TGI's sign of life."""

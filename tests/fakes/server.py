@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
@@ -136,6 +137,14 @@ class Connection(asyncio.Protocol):
         self._next()
 
 
+def _bound(port: int) -> socket.socket:
+    """Take a port, which answers nobody until it is listened on; with 0, any that is free."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}", *(f"{k}: {v}" for k, v in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -158,6 +167,7 @@ class FakeServer:
     live: set[Connection] = field(default_factory=set, init=False)
     port: int = field(default=0, init=False)
     failures: list[Exception] = field(default_factory=list, init=False)
+    _grave: socket.socket | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
@@ -179,12 +189,14 @@ class FakeServer:
     def __exit__(self, *error: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+        if self._grave:
+            self._grave.close()
         if self.failures:
             raise self.failures[0]
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         """Start to listen in the running loop."""
-        server = await asyncio.get_running_loop().create_server(self._connect, "127.0.0.1", port, backlog=1024)
+        server = await asyncio.get_running_loop().create_server(self._connect, sock=_bound(port), backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._listening = server
         return server
@@ -198,12 +210,16 @@ class FakeServer:
 
         async def gone() -> None:
             self._listening.close()
+            # Nobody else is to get the port meanwhile.
+            self._grave = _bound(self.port)
             await self._close_connections()
 
         asyncio.run_coroutine_threadsafe(gone(), self._loop).result()
 
     def come_back(self) -> None:
         """Listen again, where it did before."""
+        assert self._grave
+        self._grave.close()
         asyncio.run_coroutine_threadsafe(self.listen(self.port), self._loop).result()
 
     async def _close_connections(self) -> None:
@@ -228,12 +244,3 @@ class FakeServer:
         await self._stop.wait()
         self._listening.close()
         await self._close_connections()
-
-
-async def eventually(condition: Callable[[], object], seconds: float = 1.0) -> float:
-    """Wait until ``condition`` holds and return how long it took. Raises TimeoutError after ``seconds``."""
-    began = time.monotonic()
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - it comes about in the server's thread
-            await asyncio.sleep(0.005)
-    return time.monotonic() - began

@@ -1,8 +1,6 @@
 """A model in the catalogue on a fake engine, and what its answers cost."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from accounts.caller import Caller
@@ -73,12 +71,3 @@ def caller_in(project: Project, user: User) -> Caller:
         key_id="",
         team_enabled=True,
     )
-
-
-def within(seconds: float, condition: Callable[[], object]) -> float:
-    """Wait until the condition holds and return how long it took; fail after the seconds."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"did not come about within {seconds} seconds"
-        time.sleep(0.01)
-    return time.monotonic() - began

@@ -20,9 +20,9 @@ from inference.completion import Completion
 from inference.errors import ConcurrencyLimited, EngineTimeout, EngineUnavailable, IdempotencyKeyReused
 from inference.idempotency import Replay, once
 from inference.models import IdempotencyKey, Run
-from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import asked, chat, cost_nano
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -124,21 +124,19 @@ async def test_those_who_ask_together_follow_one_run(caller: Caller, tgi: FakeTg
     assert len({id(run) for run in runs}) == 1
     assert set(await asyncio.gather(*map(text_of, runs))) == {"The quick brown fox jumps over the lazy dog."}
     assert len(asked(tgi)) == 1
-    # What is kept in the database is not kept in memory.
-    assert live.find(runs[0].id) is None
     replay = await ask(caller, 11)
     assert isinstance(replay, Replay)
-    assert (replay.id, replay.created) == (runs[0].id, runs[0].created)
+    assert (replay.id, replay.receipt.created) == (runs[0].id, runs[0].receipt.created)
     assert await text_of(replay) == "The quick brown fox jumps over the lazy dog."
 
 
 async def test_the_answer_is_kept_with_the_charge_or_not_at_all(caller: Caller, tgi: FakeTgi) -> None:
-    # Time enough to look at the claim before there is an answer.
-    tgi.script.before_first = 1
+    tgi.script.silent_after, tgi.script.let_go = 0, threading.Event()
     run = await ask(caller, 1)
     assert isinstance(run, Completion)
     row = await IdempotencyKey.objects.aget()
     assert row.answer is None
+    tgi.script.let_go.set()
     await text_of(run)
     row = await IdempotencyKey.objects.aget()
     assert row.answer is not None
@@ -169,7 +167,7 @@ async def test_a_run_whose_only_client_left_before_it_began_ends_by_itself(
     asking = asyncio.create_task(once(claim_of(caller, 1, stream=True), begin))
     await asyncio.sleep(0)
     asking.cancel()
-    await eventually(lambda: begun, 10)
+    await eventually(lambda: begun)
     # With the engine asked or not yet: where commits take long, the grace is over before.
     assert (await begun[0].ended()).ending == "disconnected"
     assert not await IdempotencyKey.objects.aexists()
@@ -229,18 +227,20 @@ async def test_another_request_is_refused_whoever_has_the_key(caller: Caller, tg
 
 async def test_a_run_that_lives_keeps_its_claim(caller: Caller, tgi: FakeTgi, settings: Settings) -> None:
     settings.IDEMPOTENCY_LEASE_SECONDS = 0.6
-    tgi.script.before_first = 2
+    tgi.script.silent_after, tgi.script.let_go = 0, threading.Event()
     run = await ask(caller, 1)
     began: datetime = (await IdempotencyKey.objects.aget()).expires_at
+    await eventually(IdempotencyKey.objects.filter(answer=None, expires_at__gt=began).aexists)
+    tgi.script.let_go.set()
     assert await text_of(run) == "The quick brown fox jumps over the lazy dog."
-    assert (await IdempotencyKey.objects.aget()).expires_at > began
     assert isinstance(await ask(caller, 2), Replay)
 
 
 async def test_a_run_that_lost_its_claim_does_not_touch_its_successors(caller: Caller, tgi: FakeTgi) -> None:
-    tgi.script.between = 0.02
+    tgi.script.silent_after, tgi.script.let_go = 3, threading.Event()
     run = await ask(caller, 1)
     await IdempotencyKey.objects.aupdate(run=RUN)
+    tgi.script.let_go.set()
     await text_of(run)
     row = await IdempotencyKey.objects.aget()
     assert (row.run, row.answer) == (RUN, None)
@@ -251,13 +251,13 @@ async def test_a_shut_down_gives_up_what_was_not_begun_and_keeps_what_was(caller
     tgi.script.silent_after = 3
     streamed = await ask(caller, 1)
     async with streamed.subscribe():
-        await eventually(lambda: len(streamed.answer.chunks) == 3, 10)
+        await eventually(lambda: len(streamed.answer.chunks) == 3)
         await live.shut_down()
     assert isinstance(await ask(caller, 2), Replay)
     await IdempotencyKey.objects.all().adelete()
     whole = await ask(caller, 3, stream=False)
     reading = asyncio.create_task(whole_of(whole))
-    await eventually(lambda: len(whole.answer.chunks) == 3, 10)
+    await eventually(lambda: len(whole.answer.chunks) == 3)
     await live.shut_down()
     with pytest.raises(EngineUnavailable):
         await reading
@@ -268,11 +268,12 @@ async def test_a_run_has_no_more_followers_than_a_project_has_places(
     caller: Caller, tgi: FakeTgi, settings: Settings
 ) -> None:
     settings.PROJECT_CONCURRENCY = 1
-    tgi.script.between = 0.02
+    tgi.script.silent_after, tgi.script.let_go = 3, threading.Event()
     run = await ask(caller, 1)
     async with run.subscribe():
         with pytest.raises(ConcurrencyLimited):
             await ask(caller, 2)
+        tgi.script.let_go.set()
     assert await text_of(await ask(caller, 3)) == "The quick brown fox jumps over the lazy dog."
 
 

@@ -1,6 +1,5 @@
 """How many requests at once: what operators set, else the settings."""
 
-import time
 from typing import Any
 
 import pytest
@@ -8,22 +7,23 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from pytest_django.fixtures import Settings
 
-from accounts import changes
 from accounts.caller import Caller
 from accounts.models import Project, User
-from inference.catalogue import TOPIC
 from inference.limits import Limits, limits_of
 from inference.models import MAX_CONCURRENCY, ConcurrencyLimit
 from tests.inference.scenes import caller_in
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
 
 async def become(limits: Limits, caller: Caller) -> None:
-    """Ask until the limits are these, for a second and a half at most."""
-    deadline = time.monotonic() + 1.5
-    while await limits_of(caller) != limits:
-        assert time.monotonic() < deadline, await limits_of(caller)
+    """Ask until the limits are these, for a second at most."""
+
+    async def are_these() -> bool:
+        return await limits_of(caller) == limits
+
+    await eventually(are_these, 1)
 
 
 async def test_what_an_operator_sets_holds_within_a_second(project: Project, member: User, settings: Settings) -> None:
@@ -51,14 +51,22 @@ async def test_another_project_and_another_user_have_their_own(
 
 async def test_no_query_is_made_for_limits_that_are_remembered(project: Project, member: User) -> None:
     caller = caller_in(project, member)
-    deadline = time.monotonic() + 2
-    while changes.stamp(TOPIC) is None:
-        assert time.monotonic() < deadline
-    await limits_of(caller)
-    remembered = limits_of(caller)
-    with pytest.raises(StopIteration):
+
+    def is_answered_without_waiting() -> bool:
+        asking = limits_of(caller)
+        try:
+            asking.send(None)
+        except StopIteration:
+            return True
+        asking.close()
+        return False
+
+    async def is_remembered() -> bool:
+        await limits_of(caller)
         # It never waits, so it asked nobody.
-        remembered.send(None)
+        return is_answered_without_waiting()
+
+    await eventually(is_remembered)
 
 
 @pytest.mark.parametrize("requests", [0, -1, MAX_CONCURRENCY + 1])

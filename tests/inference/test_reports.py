@@ -13,6 +13,7 @@ from inference.routing import line, replicas
 from inference.routing.replicas import replica_of
 from inference.routing.throughput import WINDOW_SECONDS, Throughput
 from tests.inference.routing.test_line import endpoint, enter, model, settle, ticket
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -29,13 +30,6 @@ def _nothing_is_known() -> Iterator[None]:
     line._lines.update(lines)
 
 
-async def until_written() -> None:
-    deadline = time.monotonic() + 10
-    while not await ProcessReport.objects.aexists():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
 async def test_a_process_that_serves_alone_writes_nothing() -> None:
     replica_of(endpoint()).enter()
     async with asyncio.timeout(10):
@@ -49,7 +43,7 @@ async def test_one_of_several_writes_what_it_knows_for_the_others(monkeypatch: p
     run_ids.name_process("0a0a0a0a")
     writing = asyncio.ensure_future(reports.watch())
     replica_of(single).enter()
-    await until_written()
+    await eventually(ProcessReport.objects.aexists)
     run_ids.name_process("0b0b0b0b")
     replicas._replicas.clear()
     own, other = await asyncio.to_thread(reports.every)

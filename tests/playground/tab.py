@@ -13,6 +13,7 @@ from django.conf import settings
 
 from accounts.models import User
 from playground.routing import websocket_urlpatterns
+from tests.patience import PATIENCE_SECONDS
 from tests.playground.cast import browser
 
 application = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
@@ -46,7 +47,7 @@ class Tab:
     async def hear(self, *kinds: str) -> dict[str, Any]:
         """Wait for the next frame of these types; what comes before is kept in ``frames``."""
         while True:
-            frame: dict[str, Any] = json.loads(await self.socket.receive_from(timeout=5))
+            frame: dict[str, Any] = json.loads(await self.socket.receive_from(timeout=PATIENCE_SECONDS))
             self.frames.append(frame)
             if frame["type"] in kinds:
                 return frame
@@ -77,9 +78,9 @@ class Tab:
 async def tab(user: User) -> AsyncIterator[Tab]:
     """Open a tab of a signed-in person."""
     socket = handshake(await sync_to_async(session_of)(user))
-    connected, _ = await socket.connect(timeout=5)
+    connected, _ = await socket.connect(timeout=PATIENCE_SECONDS)
     assert connected
     try:
         yield Tab(socket)
     finally:
-        await socket.disconnect()
+        await socket.disconnect(timeout=PATIENCE_SECONDS)

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Team, User
+from playground.access import listed_projects
 from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of
 
 BASE = "/playground/conversations"
@@ -72,3 +73,11 @@ def test_a_key_opens_no_page(cast: Cast) -> None:
     _, secret = keys.create(name="program", issuer=cast.member, team=cast.team)
     refused = Client().get(f"{BASE}?project={PROJECT}", headers={"authorization": f"Bearer {secret}"})
     assert refused.status_code == 401
+
+
+def test_an_operator_begins_in_a_team_of_his_own_and_may_look_into_all(cast: Cast) -> None:
+    operator = User.objects.create_superuser("operator@example.org")
+    Team.objects.create_with_owner("zoo", operator)
+    paths = [project["path"] for project in listed_projects(operator)]
+    assert paths == ["zoo/inference", "acme/inference", "elsewhere/inference"]
+    assert [project["path"] for project in listed_projects(cast.member)] == [PROJECT]

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from playground import keeper, presence
-from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
+from tests.patience import eventually
 from tests.playground.cast import Cast, conversation_of
 from tests.playground.tab import application, session_of
 
@@ -24,7 +24,7 @@ async def port(settings: Settings) -> AsyncIterator[int]:
     config = uvicorn.Config(application, host="127.0.0.1", port=0, lifespan="off", log_level="critical")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started, 5)
+    await eventually(lambda: server.started)
     port: int = server.servers[0].sockets[0].getsockname()[1]
     settings.PUBLIC_URL = f"http://127.0.0.1:{port}"
     yield port
@@ -53,7 +53,7 @@ async def take_all(socket: ClientConnection) -> None:
 async def test_a_reader_that_takes_nothing_is_cut_and_the_others_go_on(
     cast: Cast, tgi: FakeTgi, settings: Settings, port: int
 ) -> None:
-    settings.READER_SECONDS, settings.RECONNECT_GRACE_SECONDS, settings.ANSWER_BYTES = 0.5, 0.5, 100_000_000
+    settings.READER_SECONDS, settings.ANSWER_BYTES = 2, 100_000_000
     tgi.script.answer = ["x" * 100_000] * 300
     conversation = await sync_to_async(conversation_of)(cast.member)
     session = await sync_to_async(session_of)(cast.member)
@@ -67,7 +67,7 @@ async def test_a_reader_that_takes_nothing_is_cut_and_the_others_go_on(
         while (frame := json.loads(await reader.recv()))["type"] == "chunks":
             text += "".join(chunk.get("content", "") for chunk in frame["chunks"])
         assert (frame["type"], frame["message"]["state"], len(text)) == ("ended", "complete", 30_000_000)
-        await eventually(lambda: len(presence.everyone()) == 1, 2)
+        await eventually(lambda: len(presence.everyone()) == 1)
         with pytest.raises(ConnectionClosed):
             await take_all(stuck)
     kept = keeper.find(run)

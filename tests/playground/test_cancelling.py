@@ -9,9 +9,9 @@ from pytest_django.fixtures import Settings
 from credits.models import Account, Hold
 from inference.models import Run
 from playground.models import Conversation
-from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import prompt_tokens
+from tests.patience import eventually
 from tests.playground.cast import Cast, calls, conversation_of
 from tests.playground.tab import tab
 
@@ -33,7 +33,7 @@ async def test_who_stops_an_answer_pays_for_what_was_said(
     conversation: Conversation = await sync_to_async(conversation_of)(cast.member, parameters=parameters)
     async with tab(cast.member) as chat:
         started = await chat.ask(conversation.pk, "Who jumps?")
-        await eventually(lambda: calls(tgi), 10)
+        await eventually(lambda: calls(tgi))
         while len(chat.chunks(started["run"])) < count:
             await chat.hear("chunks")
         await chat.say(type="stop", run=started["run"])

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -7,10 +6,11 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
 from django.test import Client
 
+from accounts import changes
 from accounts.models import Membership, User
 from playground import limits
-from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
+from tests.patience import PATIENCE_SECONDS, Stopwatch, eventually
 from tests.playground.cast import PROJECT, Cast, browser, calls, conversation_of
 from tests.playground.tab import Tab, handshake, session_of, tab
 from tests.playground.test_origins import HOSTILE
@@ -22,8 +22,8 @@ CLOSED = {"type": "websocket.close", "code": 4403}
 
 async def refused(session: str, origin: str) -> bool:
     socket = handshake(session, origin)
-    connected, _ = await socket.connect(timeout=5)
-    await socket.disconnect()
+    connected, _ = await socket.connect(timeout=PATIENCE_SECONDS)
+    await socket.disconnect(timeout=PATIENCE_SECONDS)
     return not connected
 
 
@@ -46,10 +46,10 @@ async def test_a_handshake_without_a_valid_session_is_refused(cast: Cast, tgi: F
 async def test_the_sockets_of_one_person_are_bounded(cast: Cast, tgi: FakeTgi) -> None:
     session = await sign_in(cast.member)
     sockets = [handshake(session) for _ in range(limits.MAX_SOCKETS_PER_USER + 1)]
-    connected = [(await socket.connect(timeout=5))[0] for socket in sockets]
+    connected = [(await socket.connect(timeout=PATIENCE_SECONDS))[0] for socket in sockets]
     assert connected == [True] * limits.MAX_SOCKETS_PER_USER + [False]
     for socket in sockets:
-        await socket.disconnect()
+        await socket.disconnect(timeout=PATIENCE_SECONDS)
     assert not await refused(session, "http://testserver")
 
 
@@ -79,20 +79,20 @@ REVOCATIONS = [remove_member, make_viewer, deactivate, sign_out, change_password
 
 async def closing(chat: Tab) -> float:
     """Wait for the revocation and return how long it took."""
-    began = time.monotonic()
-    await chat.hear("revoked")
-    assert await chat.socket.receive_output(timeout=5) == CLOSED
-    return time.monotonic() - began
+    with Stopwatch() as watch:
+        await chat.hear("revoked")
+        assert await chat.socket.receive_output(timeout=PATIENCE_SECONDS) == CLOSED
+    return watch.seconds
 
 
 async def open_tab(session: str) -> Tab:
     socket = handshake(session)
-    assert (await socket.connect(timeout=5))[0]
+    assert (await socket.connect(timeout=PATIENCE_SECONDS))[0]
     chat = Tab(socket)
     await chat.say(type="watch", project=PROJECT)
     await chat.hear("balance")
     # The watcher of changes needs a moment after its start to vouch for what it heard.
-    await asyncio.sleep(0.6)
+    await eventually(changes.is_watching)
     return chat
 
 
@@ -124,7 +124,7 @@ async def test_a_running_answer_ends_within_a_second_of_the_change(
     await chat.hear("chunks")
     await revoke(cast, session)
     assert await closing(chat) < 1
-    await eventually(lambda: calls(tgi)[-1].closed_at)
+    await eventually(lambda: calls(tgi)[-1].closed_at, 1)
 
 
 async def test_a_change_that_takes_nothing_away_closes_nothing(cast: Cast, tgi: FakeTgi) -> None:
@@ -141,7 +141,7 @@ async def test_a_change_that_takes_nothing_away_closes_nothing(cast: Cast, tgi: 
 async def test_a_message_on_a_dead_session_is_refused_even_before_the_change_is_heard(cast: Cast, tgi: FakeTgi) -> None:
     session = await sign_in(cast.member)
     socket = handshake(session)
-    await socket.connect(timeout=5)
+    await socket.connect(timeout=PATIENCE_SECONDS)
     chat = Tab(socket)
     conversation = await begin(cast.member)
     await Session.objects.filter(pk=session).adelete()

@@ -78,12 +78,13 @@ async def test_a_viewer_may_not_call(cast: Cast, tgi: FakeTgi) -> None:
 
 async def test_the_answers_relayed_on_one_socket_are_bounded(cast: Cast, tgi: FakeTgi, settings: Settings) -> None:
     tgi.script.endless, tgi.script.between = True, 0.05
-    settings.RECONNECT_GRACE_SECONDS = 0
     async with tab(cast.member) as chat:
         for _ in range(limits.MAX_RUNS_PER_SOCKET):
             assert (await chat.ask((await begin(cast.member)).pk, "Go on"))["type"] == "started"
         refusal = await chat.ask((await begin(cast.member)).pk, "One more")
         assert (refusal["error"]["code"], refusal["draft"]) == ("limit_reached", "One more")
+        # Nothing is waited for in the end.
+        settings.RECONNECT_GRACE_SECONDS = 0
 
 
 async def test_a_conversation_goes_on_after_its_process_was_killed_in_the_middle_of_an_answer(

@@ -14,9 +14,10 @@ from credits.budgets import KEY, PROJECT, TEAM
 from credits.models import Budget, Entry, Hold
 from credits.proofs.scene import must, must_add_up
 from inference.models import Run
-from tests.fakes.server import Connection, Request, eventually
+from tests.fakes.server import Connection, Request
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import HELLO, asked, cost_nano, within
+from tests.inference.scenes import HELLO, asked, cost_nano
+from tests.patience import eventually, within
 from tests.proofs.customers import Customer, customer, model_on, web_processes
 
 REQUESTS: Final = 200

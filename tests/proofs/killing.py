@@ -16,7 +16,8 @@ from credits.proofs.scene import must, must_add_up
 from inference.models import Run
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import INPUT_NANO, OUTPUT_NANO, within
+from tests.inference.scenes import INPUT_NANO, OUTPUT_NANO
+from tests.patience import within
 from tests.proofs.customers import SERVERS, Customer, caller_in, customer, model_on, web
 from tests.proofs.load import Load, Seen
 
@@ -28,7 +29,7 @@ SETTINGS: Final = {
     "MINIMUM_ANSWER_TOKENS": "2",
     "RUN_SECONDS": "5",
     "HOLD_GRACE_SECONDS": "1",
-    "IDEMPOTENCY_LEASE_SECONDS": "1",
+    "IDEMPOTENCY_LEASE_SECONDS": "3",
     "RECONNECT_GRACE_SECONDS": "1",
 }
 EXPIRY_SECONDS: Final = 60

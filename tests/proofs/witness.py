@@ -12,7 +12,7 @@ from credits.models import Entry, Hold
 from inference.models import Run
 from tests.fakes.server import Connection, Request
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import within
+from tests.patience import until
 
 # What may be asked of an engine without a hold, because it generates nothing. Anything else is a generation.
 QUESTIONS: Final = {
@@ -43,7 +43,7 @@ def _runs_with_a_hold() -> list[str]:
 
 def check_metered(witness: Witness, team: Team) -> None:
     """Every generation had one hold, that of its own run; each run has its row and its charge, and nothing is left."""
-    within(10, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+    until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
     runs = [run for held in witness.generations for run in held]
     assert [len(held) for held in witness.generations] == [1] * len(witness.generations)
     assert len(set(runs)) == len(runs)
