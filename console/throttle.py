@@ -5,7 +5,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+
+from django.conf import settings
+
+from console import shared_attempts
+from inference.redis_reach import RedisAway
 
 
 @dataclass(slots=True)
@@ -20,12 +26,14 @@ class Throttle:
     """Lets each key try ``limit`` times in any window of ``seconds``, which begins with its first attempt.
 
     An attempt counts before its outcome is known, so that a thousand at once are not a thousand allowed. The least
-    recently tried keys are forgotten above ``remembered``. Counts are this process's own.
+    recently tried keys are forgotten above ``remembered``. Counts are this process's own; with REDIS_URL they are all
+    processes', under the ``name``, except while Redis is away.
     """
 
     def __init__(
-        self, limit: int, seconds: float, remembered: int, clock: Callable[[], float] = time.monotonic
+        self, name: str, limit: int, seconds: float, remembered: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._name = name
         self._limit = limit
         self._seconds = seconds
         self._remembered = remembered
@@ -35,6 +43,9 @@ class Throttle:
 
     def take(self, key: str) -> int:
         """Count an attempt and return 0; or count nothing and return the seconds until the next is allowed."""
+        if settings.REDIS_URL:
+            with suppress(RedisAway):
+                return shared_attempts.take(self._name, key, self._limit, self._seconds)
         with self._lock:
             now = self._clock()
             window = self._windows.get(key)
@@ -50,12 +61,18 @@ class Throttle:
 
     def give_back(self, key: str) -> None:
         """Take one attempt back: it turned out to be a good one."""
+        if settings.REDIS_URL:
+            with suppress(RedisAway):
+                shared_attempts.give_back(self._name, key)
         with self._lock:
             if (window := self._windows.get(key)) and window.attempts:
                 window.attempts -= 1
 
     def forget(self, key: str | None = None) -> None:
-        """Let a key begin anew; without one, every key."""
+        """Let a key begin anew; without one, every key that this process remembers."""
+        if settings.REDIS_URL and key is not None:
+            with suppress(RedisAway):
+                shared_attempts.forget(self._name, key)
         with self._lock:
             if key is None:
                 self._windows.clear()

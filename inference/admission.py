@@ -6,15 +6,16 @@ from pathlib import Path
 
 from accounts.caller import Caller
 from inference.errors import ConcurrencyLimited
-from inference.in_flight import Holder, InFlight, InFlightHere, InFlightTogether
+from inference.in_flight import InFlight, InFlightHere, InFlightTogether
 from inference.limits import limits_of
+from inference.places import Place
 from inference.turnover import turnover_of
 
 _in_flight: InFlight = InFlightHere()
 
 
 def share(path: Path, column: int) -> None:
-    """Count together with the other processes that have a column in this file; before the first request."""
+    """Count together with the machine's other processes that have a column in this file; before the first request."""
     global _in_flight  # noqa: PLW0603
     _in_flight = InFlightTogether(path, column)
 
@@ -23,16 +24,16 @@ def share(path: Path, column: int) -> None:
 async def place(caller: Caller) -> AsyncIterator[None]:
     """Count a request against its project and its user while it lives. Raises ConcurrencyLimited at either's limit."""
     limits = await limits_of(caller)
-    holders: list[Holder] = [("project", caller.project_id), ("user", caller.user_id)]
-    at_limit = _in_flight.take(holders, limits)
+    taken = Place([("project", caller.project_id), ("user", caller.user_id)], _in_flight)
+    at_limit = await taken.take(limits)
     if at_limit is not None:
         limit = limits[at_limit]
-        raise ConcurrencyLimited.at(limit, turnover_of(holders[at_limit]).retry_after_seconds(limit))
-    turnovers = [turnover_of(holder) for holder in holders]
+        raise ConcurrencyLimited.at(limit, turnover_of(taken.holders[at_limit]).retry_after_seconds(limit))
+    turnovers = [turnover_of(holder) for holder in taken.holders]
     numbers = [turnover.begin() for turnover in turnovers]
     try:
         yield
     finally:
-        _in_flight.give_back(holders)
+        taken.give_back()
         for turnover, number in zip(turnovers, numbers, strict=True):
             turnover.end(number)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-# By what they count against: ("project", its id) or ("user", his id).
-Holder = tuple[Literal["project", "user"], int]
+# By what they count against: ("project", its id) or ("user", his id); a person's browsers count apart.
+Holder = tuple[Literal["project", "user", "browsers"], int]
 
 FILE_NAME: Final = "in-flight"
 # The table of each process has a count for each id up to this; ids that are a multiple of it apart count together.
@@ -98,6 +98,7 @@ def forget(path: Path, column: int) -> None:
 
 def _row(holder: Holder) -> int:
     kind, number = holder
+    assert kind != "browsers"
     return 2 * (number % IDS) + (kind == "user")
 
 

@@ -11,16 +11,18 @@ from channels.db import database_sync_to_async
 
 from accounts.models import User
 from inference import request_log
+from inference.errors import EngineUnavailable
 from playground import access, balances, conversations, keeper, peers
 from playground.access import Standing
 from playground.errors import DOMAIN_ERRORS, PlaygroundError, SignedOut, TooMuch, describe, status
 from playground.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
-from playground.frames import FINAL, Frames, frames_of
+from playground.frames import Frames, frames_of
 from playground.keeper import Kept
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
 from playground.models import Message
 from playground.origins import is_same_origin
 from playground.presence import present
+from playground.questions import FINAL
 from playground.sockets import SOCKET_PATH, Socket
 from playground.wire import message_json
 
@@ -42,6 +44,8 @@ class PlaygroundConsumer(Socket):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Live until the socket closes."""
         self._relays: dict[str, Relay] = {}
+        self._asking = asyncio.Lock()
+        self._is_leaving = False
         self._watched: tuple[str, Standing] | None = None
         self._access_changed = asyncio.Event()
         self._balance_changed = asyncio.Event()
@@ -53,7 +57,7 @@ class PlaygroundConsumer(Socket):
             if not is_same_origin(self.scope):
                 raise SignedOut
             self.user = await access.signed_in(self.scope)
-            self.until_closed.enter_context(present(self.user.pk, self._access_changed.set))
+            self.until_closed.enter_context(await present(self.user.pk, self._access_changed.set))
             self._follower = self.until_closed.enter_context(balances.following(self._balance_changed.set))
         except PlaygroundError:
             await self.close()
@@ -82,7 +86,8 @@ class PlaygroundConsumer(Socket):
     async def _do(self, frame: Frame) -> None:
         match frame:
             case Send() | Regenerate():
-                await self._ask(frame)
+                async with self._asking:
+                    await self._ask(frame)
             case Stop(run):
                 await self._stop(run)
             case Attach(run, after):
@@ -90,7 +95,21 @@ class PlaygroundConsumer(Socket):
             case Watch(project):
                 await self._watch(project)
 
+    def leave(self) -> None:
+        """Take no more questions, and close when what was asked is answered."""
+        self._is_leaving = True
+        super().leave()
+
+    async def finished(self) -> None:
+        """Return when every answer that is relayed here has come to its end."""
+        async with self._asking:
+            relays = [relay.task for relay in self._relays.values()]
+        if relays:
+            await asyncio.wait(relays)
+
     async def _ask(self, form: Send | Regenerate) -> None:
+        if self._is_leaving:
+            raise EngineUnavailable
         if len(self._relays) >= MAX_RUNS_PER_SOCKET:
             raise TooMuch(f"{MAX_RUNS_PER_SOCKET} answers at once are relayed at most. Wait for one to end.")
         kept = await keeper.ask(self.user, form)

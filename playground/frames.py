@@ -14,8 +14,6 @@ Frames = AsyncGenerator[dict[str, Any], None]
 
 # How often a waiting run's place in the queue is looked at, in seconds.
 QUEUE_LOOK_SECONDS: Final = 0.25
-# The types of frames that are a run's last.
-FINAL: Final = frozenset({"ended", "failed"})
 
 
 async def frames_of(kept: Kept, after: int) -> Frames:

@@ -78,11 +78,14 @@ def stop(conversation: UUID) -> None:
 
 
 async def drain() -> None:
-    """Wait until the end of every run is written down, for a process that shuts down after its runs were ended."""
+    """Wait until the end of every run is written down, for a process that shuts down after its runs were ended.
+
+    Whoever does not wait so long stops no one's writing.
+    """
     loop = asyncio.get_running_loop()
-    await asyncio.gather(
-        *(kept.final for kept in _kept.values() if kept.final.get_loop() is loop), return_exceptions=True
-    )
+    finals = [kept.final for kept in _kept.values() if kept.final.get_loop() is loop]
+    if finals:
+        await asyncio.wait(finals)
 
 
 async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The other web processes of this site, asked about the runs that they have.
+"""The other web processes of this site, asked about the runs that they have; their names stand in the runs' ids.
 
-Each listens on a Unix socket in a folder that only the site's own user can enter; its name stands in the ids of its
-runs. A question is one JSON object in a frame; the answer is another one, or as many as there are to tell. Where this
-process serves alone it has no name, and nobody is asked.
+Those of this machine listen on Unix sockets in a folder that only the site's own user can enter: a question is one JSON
+object in a frame; the answer is another one, or as many as there are to tell. Those of other machines are asked by post
+(``playground.post``), if there is a Redis. Where this process serves alone it has no name, and nobody is asked.
 """
 
 import asyncio
@@ -10,28 +10,22 @@ import os
 import socket
 import struct
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from django.conf import settings
 
+from inference.redis_reach import RedisAway
 from inference.run_ids import process_name, process_of
+from playground import following, post
+from playground.post import Nobody
+from playground.questions import ANSWER_SECONDS, Question
 
-# A process that lives answers at once; one that does not is not waited for by anybody's page.
-ANSWER_SECONDS: Final = 2
 # An address has room for 108 bytes on Linux, and for 104 elsewhere.
 MAX_ADDRESS_BYTES: Final = 103
 LENGTH: Final = struct.Struct(">I")
-
-
-class Question(msgspec.Struct, frozen=True):
-    """What one process asks another about a run: is it under way; end it; tell it from after a chunk's number."""
-
-    about: Literal["held", "stop", "follow"]
-    run: str
-    after: int = 0
 
 
 def folder() -> Path:
@@ -40,13 +34,16 @@ def folder() -> Path:
 
 
 def may_have(run: str) -> bool:
-    """Whether a run belongs to another process that is there; costs a look into a folder at most."""
+    """Whether a run belongs to another process that may be there; costs a look into a folder at most."""
     mine, whose = process_name(), process_of(run)
-    return bool(mine) and whose != mine and _path(whose).exists()
+    return bool(mine) and whose != mine and (_is_near(whose) or post.is_open())
 
 
 def has(run: str) -> bool:
-    """Ask whether a run is under way in another process. Blocks; one that gives no answer in time may have it."""
+    """Ask whether a run is under way in another process. Blocks.
+
+    One of this machine that gives no answer in time may have it; one that cannot be reached by post counts as gone.
+    """
     return may_have(run) and _ask(Question("held", run))
 
 
@@ -62,6 +59,11 @@ async def follow(run: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
     The last frame is the run's end; without it, the process does not have the run, or is gone.
     """
     if not may_have(run):
+        return
+    if not _is_near(process_of(run)):
+        async with aclosing(following.follow(run, after)) as frames:
+            async for frame in frames:
+                yield frame
         return
     with suppress(OSError, EOFError):
         reader, writer = await _connected(process_of(run))
@@ -106,7 +108,15 @@ def _path(name: str) -> Path:
     return folder() / f"{name}.sock"
 
 
+def _is_near(name: str) -> bool:
+    return _path(name).exists()
+
+
 def _ask(question: Question) -> bool:
+    if not _is_near(process_of(question.run)):
+        with suppress(RedisAway, Nobody):
+            return bool(post.ask_from_thread(process_of(question.run), question))
+        return False
     try:
         with socket.socket(socket.AF_UNIX) as peer, address(process_of(question.run)) as where:
             peer.settimeout(ANSWER_SECONDS)

@@ -1,13 +1,18 @@
-"""The open sockets of this process: bounded for each person, and told when someone's access may have changed."""
+"""The open sockets of this process: bounded for each person, and told when someone's access may have changed.
+
+With Redis, a person's sockets are counted over all processes.
+"""
 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from accounts import changes
 from accounts.models import TOPIC
+from inference.in_flight import InFlightHere
+from inference.places import Place
 from playground.errors import TooMuch
 from playground.limits import MAX_SOCKETS_PER_USER
 
@@ -24,17 +29,25 @@ class Presence:
     check_access: Callable[[], None]
 
 
+_counts = InFlightHere()
 _lock = threading.Lock()
 _present: set[Presence] = set()
 
 
+async def present(user_id: int, check_access: Callable[[], None]) -> AbstractContextManager[None]:
+    """Count a socket while what is returned is entered. Raises TooMuch.
+
+    ``check_access`` is called on this loop after each change meanwhile.
+    """
+    place = Place([("browsers", user_id)], _counts)
+    if await place.take([MAX_SOCKETS_PER_USER]) is not None:
+        raise TooMuch
+    return _present_with(place, Presence(user_id, asyncio.get_running_loop(), check_access))
+
+
 @contextmanager
-def present(user_id: int, check_access: Callable[[], None]) -> Iterator[None]:
-    """Count a socket while it lives; ``check_access`` is called on its loop after each change. Raises TooMuch."""
-    presence = Presence(user_id, asyncio.get_running_loop(), check_access)
+def _present_with(place: Place, presence: Presence) -> Iterator[None]:
     with _lock:
-        if sum(each.user_id == user_id for each in _present) >= MAX_SOCKETS_PER_USER:
-            raise TooMuch
         _present.add(presence)
     try:
         for topic in (TOPIC, LOGINS_TOPIC):
@@ -43,6 +56,7 @@ def present(user_id: int, check_access: Callable[[], None]) -> Iterator[None]:
     finally:
         with _lock:
             _present.discard(presence)
+        place.give_back()
 
 
 def everyone() -> tuple[Presence, ...]:

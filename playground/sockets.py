@@ -16,6 +16,16 @@ from inference.completion import ReaderTooSlow
 logger = logging.getLogger(__name__)
 
 SOCKET_PATH = "/ws/playground"
+# The server ends: come back later.
+CLOSED_BY_RESTART = 1012
+
+_open: set["Socket"] = set()
+
+
+def leave() -> None:
+    """Have every open socket closed, each once ``finished`` returns; for a process that ends."""
+    for socket in tuple(_open):
+        socket.leave()
 
 
 class Socket(AsyncWebsocketConsumer):
@@ -32,6 +42,8 @@ class Socket(AsyncWebsocketConsumer):
         self._tasks: set[asyncio.Task[None]] = set()
         try:
             with ExitStack() as self.until_closed:
+                _open.add(self)
+                self.until_closed.callback(_open.discard, self)
                 await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
             if not self._is_cut:
@@ -47,6 +59,17 @@ class Socket(AsyncWebsocketConsumer):
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def leave(self) -> None:
+        """Close once nothing is under way, so that whoever is there comes back to another process."""
+        self.begin(self._leave())
+
+    async def finished(self) -> None:
+        """Return when nothing is under way that should be told to its end."""
+
+    async def _leave(self) -> None:
+        await self.finished()
+        await self.close(CLOSED_BY_RESTART)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the socket, once nothing that was started for it can say anything more."""

@@ -1,17 +1,22 @@
-"""What this process tells the site's other web processes of the runs that it has; ``playground.peers`` asks."""
+"""What this process tells the site's other web processes of the runs that it has; ``playground.peers`` asks.
+
+Those of this machine ask on its Unix socket; those of other machines by post.
+"""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Final
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from typing import Any, Final
 
 import msgspec
+from django.conf import settings
 
 from inference.run_ids import process_name
-from playground import claims, keeper, peers
+from playground import claims, followers, keeper, peers, post
 from playground.frames import frames_of
-from playground.peers import Question, framed, read_frame
+from playground.peers import framed, read_frame
+from playground.questions import Question
 
 BACKLOG: Final = 128
 # Who connects asks at once; and who hears the end of a run when this process ends, takes it at once.
@@ -24,9 +29,42 @@ _read_question = msgspec.json.Decoder(Question)
 @asynccontextmanager
 async def answering() -> AsyncIterator[None]:
     """Answer the other processes meanwhile; where this process serves alone, there is nobody to answer."""
-    if not process_name():
+    async with AsyncExitStack() as ways:
+        if settings.WORKERS > 1:
+            await ways.enter_async_context(_answering_on_socket())
+        if settings.REDIS_URL:
+            await ways.enter_async_context(_answering_by_post())
         yield
-        return
+
+
+@asynccontextmanager
+async def _answering_by_post() -> AsyncIterator[None]:
+    async with post.opened(_answer_by_post):
+        try:
+            yield
+        finally:
+            await followers.farewell(FAREWELL_SECONDS)
+
+
+async def _answer_by_post(question: Question) -> Any:
+    match question.about:
+        case "follow":
+            return await followers.tell(question)
+        case "leave":
+            return followers.leave(question.follower)
+        case "held" | "stop":
+            return _answer_at_once(question)
+
+
+def _answer_at_once(question: Question) -> bool:
+    """Say whether a run is under way, having ended it if that was asked."""
+    if question.about == "stop" and (kept := keeper.find(question.run)):
+        kept.completion.stop()
+    return claims.is_held_here(question.run)
+
+
+@asynccontextmanager
+async def _answering_on_socket() -> AsyncIterator[None]:
     speaking: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,16 +105,10 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     with suppress(OSError, EOFError, TimeoutError):
         async with asyncio.timeout(QUESTION_SECONDS):
             question = _read_question.decode(await read_frame(reader))
-        match question.about:
-            case "held":
-                writer.write(framed(claims.is_held_here(question.run)))
-            case "stop":
-                kept = keeper.find(question.run)
-                if kept:
-                    kept.completion.stop()
-                writer.write(framed(kept is not None))
-            case "follow":
-                await _tell(question, reader, writer)
+        if question.about == "follow":
+            await _tell(question, reader, writer)
+        else:
+            writer.write(framed(_answer_at_once(question)))
         await writer.drain()
 
 

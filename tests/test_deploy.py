@@ -60,7 +60,7 @@ def test_every_variable_of_the_site_is_a_setting() -> None:
     services = load("compose.yaml")["services"]
     (image,) = re.findall(r"^ENV (.*)$", dockerfile(), re.MULTILINE)
     given = {pair.partition("=")[0] for pair in shlex.split(image)}
-    for service in ("site", "migrate"):
+    for service in ("site", "site-2", "migrate"):
         given |= services[service]["environment"].keys()
     assert "METRICS_TOKEN" in settings_read()
     assert given - FOREIGN <= settings_read()

@@ -8,6 +8,8 @@ from pytest_django import Settings
 
 from console.addresses import client_network
 from console.throttle import Throttle
+from tests.patience import until
+from tests.redis_server import RedisServer
 
 
 class Clock:
@@ -22,7 +24,7 @@ class Clock:
 
 def test_a_key_tries_so_often_in_a_window_and_then_waits() -> None:
     clock = Clock()
-    throttle = Throttle(2, 60, remembered=10, clock=clock)
+    throttle = Throttle("test", 2, 60, remembered=10, clock=clock)
     assert [throttle.take("a"), throttle.take("a"), throttle.take("a")] == [0, 0, 60]
     clock.now += 59.5
     assert throttle.take("a") == 1
@@ -31,18 +33,61 @@ def test_a_key_tries_so_often_in_a_window_and_then_waits() -> None:
 
 
 def test_of_many_at_once_only_the_limit_comes_through() -> None:
-    throttle = Throttle(10, 60, remembered=10)
+    throttle = Throttle("test", 10, 60, remembered=10)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: throttle.take("a"), range(400)))
     assert answers.count(0) == 10
 
 
 def test_the_least_recently_tried_keys_are_forgotten() -> None:
-    throttle = Throttle(1, 60, remembered=2)
+    throttle = Throttle("test", 1, 60, remembered=2)
     for key in "abc":
         throttle.take(key)
     assert throttle.take("a") == 0
     assert throttle.take("c") > 0
+
+
+def test_all_processes_count_together_in_redis(redis: RedisServer) -> None:
+    processes = [Throttle("test", 10, 60, remembered=10) for _ in range(4)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda number: processes[number % 4].take("a"), range(400)))
+    assert answers.count(0) == 10
+    assert {answer for answer in answers if answer} <= {59, 60}
+    assert processes[0].take("b") == 0
+    assert Throttle("other", 10, 60, remembered=10).take("a") == 0
+    processes[1].give_back("a")
+    assert [processes[2].take("a"), processes[3].take("a")] == [0, 60]
+    processes[3].forget("a")
+    assert processes[0].take("a") == 0
+    processes[0].give_back("never tried")
+    with redis.client() as client:
+        # Nobody reads there what somebody typed; and all of it goes by itself.
+        names = list(client.scan_iter())
+        assert names
+        assert not [name for name in names if b"never" in name or name.endswith(b":a")]
+        assert all(0 < client.ttl(name) <= 60 for name in names)
+
+
+def test_a_window_in_redis_ends_by_itself(redis: RedisServer) -> None:
+    throttle = Throttle("test", 1, 0.5, remembered=10)
+    assert throttle.take("a") == 0
+    assert throttle.take("a") in (0, 1)
+    until(lambda: throttle.take("a") == 0)
+
+
+def test_while_redis_is_away_each_process_counts_for_itself(redis: RedisServer) -> None:
+    one, other = (Throttle("test", 2, 60, remembered=10) for _ in range(2))
+    assert one.take("a") == 0
+    redis.kill()
+    assert [one.take("a") for _ in range(3)] == [0, 0, 60]
+    one.give_back("a")
+    assert one.take("a") == 0
+    one.forget("a")
+    assert one.take("a") == other.take("a") == 0
+    redis.start()
+    with redis.client() as client:
+        until(lambda: other.take("b") >= 0 and client.dbsize())
+    assert [one.take("a"), other.take("a"), one.take("a"), other.take("a")] == [0, 0, 60, 60]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""A conversation whose browser reaches another web process than the one that answers."""
+"""A conversation whose browser reaches another web process than the one that answers, on this machine or another."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,21 +9,35 @@ import pytest
 from django.conf import settings
 
 from playground.models import Conversation
-from tests.config.conftest import wait_until
 from tests.crew import Crew
 from tests.fakes.tgi import FakeTgi
+from tests.machines import Machines
+from tests.patience import until
 from tests.playground.cast import Cast, calls, conversation_of
 from tests.playground.tab import session_of
+from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(params=["daphne", "uvicorn"])
-def crew(request: pytest.FixtureRequest, tmp_path: Path, tgi: FakeTgi) -> Iterator[Crew]:
-    """Two web processes, in a folder whose path is too long for the address of a socket."""
+@pytest.fixture
+def grace() -> str:
+    """How long an answer goes on without a reader, in seconds: long enough for a busy machine to open another page."""
+    return "20"
+
+
+@pytest.fixture(params=["daphne", "uvicorn", "machines"])
+def crew(
+    request: pytest.FixtureRequest, tmp_path: Path, tgi: FakeTgi, redis: RedisServer, grace: str
+) -> Iterator[Crew | Machines]:
+    """Two web processes, in a folder whose path is too long for the address of a socket; or two machines."""
+    if request.param == "machines":
+        with Machines(tmp_path, redis, RECONNECT_GRACE_SECONDS=grace) as machines:
+            yield machines
+        return
     folder = tmp_path / ("folder-" * 10)
     folder.mkdir()
-    with Crew(folder, 2, request.param, SECRET_KEY=settings.SECRET_KEY, RECONNECT_GRACE_SECONDS="2") as crew:
+    with Crew(folder, 2, request.param, SECRET_KEY=settings.SECRET_KEY, RECONNECT_GRACE_SECONDS=grace) as crew:
         yield crew
 
 
@@ -38,7 +53,9 @@ def conversation(cast: Cast) -> Conversation:
     return conversation_of(cast.member)
 
 
-def page(crew: Crew, session: str, conversation: Conversation, worker: str, method: str = "GET") -> httpx2.Response:
+def page(
+    crew: Crew | Machines, session: str, conversation: Conversation, worker: str, method: str = "GET"
+) -> httpx2.Response:
     """Ask one worker for the conversation, or for its end."""
     names = {settings.SESSION_COOKIE_NAME: session, settings.CSRF_COOKIE_NAME: "c" * 32}
     cookies = "; ".join(f"{name}={value}" for name, value in names.items())
@@ -51,7 +68,7 @@ def page(crew: Crew, session: str, conversation: Conversation, worker: str, meth
 
 
 def test_a_reload_at_another_worker_goes_on_without_a_gap_or_a_double(
-    crew: Crew, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.default_tokens, tgi.script.between = 80, 0.05
     one, other = crew.workers
@@ -79,7 +96,7 @@ def test_a_reload_at_another_worker_goes_on_without_a_gap_or_a_double(
 
 
 def test_an_answer_is_shown_stopped_and_kept_apart_through_another_worker(
-    crew: Crew, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.endless, tgi.script.between = True, 0.02
     one, other = crew.workers
@@ -96,28 +113,30 @@ def test_an_answer_is_shown_stopped_and_kept_apart_through_another_worker(
         ended = tab.hear("ended")
     assert ended["message"]["state"] == "stopped"
     assert ended["message"]["content"] == "".join(tab.chunks(run).values())
-    wait_until(lambda: calls(tgi)[-1].closed_at)
+    until(lambda: calls(tgi)[-1].closed_at)
 
 
+@pytest.mark.parametrize("grace", ["2"])
 def test_an_answer_that_nobody_follows_through_another_worker_ends_after_the_grace(
-    crew: Crew, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.endless, tgi.script.between = True, 0.02
     one, other = crew.workers
-    with crew.tab(session, one) as tab:
-        tab.say(type="send", ref="r", conversation=str(conversation.pk), content="Go on for ever")
-        run = tab.hear("started")["run"]
-        tab.hear("chunks")
-    with crew.tab(session, other) as reloaded:
-        reloaded.say(type="attach", run=run, after=0)
-        for _ in range(100):
-            reloaded.hear("chunks")
+    with crew.tab(session, other) as follower:
+        with crew.tab(session, one) as tab:
+            tab.say(type="send", ref="r", conversation=str(conversation.pk), content="Go on for ever")
+            run = tab.hear("started")["run"]
+            follower.say(type="attach", run=run, after=0)
+            follower.hear("chunks")
+        heard_until = time.monotonic() + 3
+        while time.monotonic() < heard_until:
+            follower.hear("chunks")
         assert not calls(tgi)[-1].closed_at
-    wait_until(lambda: calls(tgi)[-1].closed_at, 6)
+    until(lambda: calls(tgi)[-1].closed_at)
 
 
 def test_a_deleted_conversation_stops_its_answer_at_another_worker(
-    crew: Crew, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.endless, tgi.script.between = True, 0.02
     one, other = crew.workers
@@ -127,11 +146,11 @@ def test_a_deleted_conversation_stops_its_answer_at_another_worker(
         tab.hear("chunks")
         assert page(crew, session, conversation, other, "DELETE").status_code == 204
         tab.hear("ended")
-    wait_until(lambda: calls(tgi)[-1].closed_at)
+    until(lambda: calls(tgi)[-1].closed_at)
 
 
 def test_an_answer_of_a_killed_worker_is_told_as_stopped(
-    crew: Crew, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.endless, tgi.script.between = True, 0.02
     one, other = crew.workers
@@ -148,7 +167,7 @@ def test_an_answer_of_a_killed_worker_is_told_as_stopped(
 
 
 def test_a_stranger_hears_nothing_through_another_worker(
-    crew: Crew, cast: Cast, tgi: FakeTgi, session: str, conversation: Conversation
+    crew: Crew | Machines, cast: Cast, tgi: FakeTgi, session: str, conversation: Conversation
 ) -> None:
     tgi.script.endless, tgi.script.between = True, 0.02
     one, other = crew.workers

@@ -19,7 +19,8 @@ from credits.budgets import PROJECT
 from credits.models import Hold
 from inference.models import Run
 from playground.models import Conversation, Message
-from tests.inference.scenes import DOLLAR, HELLO, MODEL, within
+from tests.inference.scenes import DOLLAR, HELLO, MODEL
+from tests.patience import until
 from tests.playground.cast import browser
 from tests.proofs.ways_in import Way, http_ways, protocols
 from tests.proofs.witness import Witness, check_metered
@@ -147,7 +148,7 @@ def test_every_address_that_has_an_engine_generate_is_metered(
                 assert answer.status_code < 500, f"{method} {address}"
                 if len(witness.generations) > before:
                     generating.add(way.name)
-        within(10, lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+        until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
         assert generating == METERED
         check_metered(witness, team)
 

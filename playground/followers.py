@@ -1,0 +1,111 @@
+"""Runs of this process that are followed by post: each follower asks for one piece after the other.
+
+What he has not asked for is not on its way, so a slow browser elsewhere holds up nobody; and a follower who asks no
+more is one who left, and lets go of the run.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+from playground import keeper
+from playground.frames import Frames, frames_of
+from playground.questions import FINAL, PIECE_SECONDS, Question
+
+# A follower who asks for nothing for so long has left.
+IDLE_SECONDS: Final = 5.0
+# A letter with more text than this brings the rest in further frames.
+PIECE_CHARACTERS: Final = 65_536
+
+
+class _Follower:
+    """One who follows, on the run's own loop."""
+
+    def __init__(self, number: str, frames: Frames) -> None:
+        self._number = number
+        self._frames = frames
+        self._told: Iterator[dict[str, Any]] = iter(())
+        self._coming: asyncio.Task[dict[str, Any] | None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self.left = asyncio.get_running_loop().create_future()
+        _followers[number] = self
+
+    async def next(self) -> list[dict[str, Any]]:
+        """Return the next frame; none if it takes longer, and none after the last."""
+        if self._idle:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.leave)
+        piece = next(self._told, None)
+        if piece is None:
+            coming = self._coming = self._coming or asyncio.ensure_future(anext(self._frames, None))
+            await asyncio.wait({coming}, timeout=PIECE_SECONDS)
+            if not coming.done():
+                return []
+            self._coming, frame = None, coming.result()
+            self._told = _pieces(frame) if frame else iter(())
+            piece = next(self._told, None)
+        if piece is None or piece["type"] in FINAL:
+            self.leave()
+        return [piece] if piece else []
+
+    def leave(self) -> None:
+        """Let go of the run."""
+        if self._idle:
+            self._idle.cancel()
+        if _followers.pop(self._number, None):
+            self.left.set_result(None)
+            closing = asyncio.ensure_future(self._close())
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+
+    async def _close(self) -> None:
+        if self._coming:
+            self._coming.cancel()
+            await asyncio.wait({self._coming})
+        await self._frames.aclose()
+
+
+_followers: dict[str, _Follower] = {}
+_closing: set[asyncio.Future[None]] = set()
+
+
+async def tell(question: Question) -> list[dict[str, Any]] | None:
+    """Return the next frame of a run, or nothing yet; None if the run is not here. The last frame is the run's end."""
+    follower = _followers.get(question.follower)
+    if follower is None:
+        kept = keeper.find(question.run)
+        if kept is None:
+            return None
+        follower = _Follower(question.follower, frames_of(kept, question.after))
+    return await follower.next()
+
+
+def leave(number: str) -> None:
+    """Tell nothing more to a follower."""
+    if follower := _followers.get(number):
+        follower.leave()
+
+
+async def farewell(seconds: float) -> None:
+    """Let them hear the ends of their runs, for a process that ends; then let go of whoever is left."""
+    if _followers:
+        await asyncio.wait([follower.left for follower in _followers.values()], timeout=seconds)
+    for follower in list(_followers.values()):
+        follower.leave()
+    await asyncio.gather(*_closing)
+
+
+def _pieces(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Split a frame that is too long for a letter; a run from its beginning may be megabytes."""
+    if frame["type"] != "chunks":
+        yield frame
+        return
+    first, chunks, size = frame["from"], [], 0
+    for chunk in frame["chunks"]:
+        chunks.append(chunk)
+        size += sum(map(len, chunk.values()))
+        if size > PIECE_CHARACTERS:
+            yield {**frame, "from": first, "chunks": chunks}
+            first, chunks, size = first + len(chunks), [], 0
+    if chunks:
+        yield {**frame, "from": first, "chunks": chunks}

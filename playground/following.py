@@ -1,0 +1,73 @@
+"""A run of another machine's process, asked for by post, one piece after the other."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from inference.redis_reach import RedisAway
+from inference.run_ids import process_of
+from playground import post
+from playground.post import Nobody
+from playground.questions import ANSWER_SECONDS, FINAL, PIECE_SECONDS, Piece, Question
+
+# A process that was just heard of may be unheard for a moment; while Redis is away, for longer.
+GONE_SECONDS: Final = 2
+AWAY_SECONDS: Final = 10
+RETRY_SECONDS: Final = 0.5
+
+
+async def follow(run: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield what is told of a run, from after chunk number ``after``.
+
+    What was lost on the way is asked for again. Without the run's last frame, the process does not have it, is gone, or
+    cannot be reached.
+    """
+    heard_at, patience_seconds = -math.inf, GONE_SECONDS
+    follower = uuid4().hex
+    try:
+        while True:
+            try:
+                pieces = await _ask(Question("follow", run, after, follower))
+            except (RedisAway, Nobody) as failure:
+                if isinstance(failure, RedisAway):
+                    patience_seconds = AWAY_SECONDS
+                if time.monotonic() - heard_at > patience_seconds:
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
+                # What the other one remembers of this follower may be ahead of what came.
+                follower = uuid4().hex
+                continue
+            heard_at, patience_seconds = time.monotonic(), GONE_SECONDS
+            for piece, frame in pieces or ():
+                after = max(after, piece.first + len(piece.chunks) - 1)
+                yield frame
+            if pieces is None or any(piece.type in FINAL for piece, _ in pieces):
+                follower = ""
+                return
+    finally:
+        if follower:
+            with suppress(RedisAway):
+                await post.tell(process_of(run), Question("leave", run, follower=follower))
+
+
+async def _ask(question: Question) -> list[tuple[Piece, dict[str, Any]]] | None:
+    """Return the next frames, if there are any; None if there is no such run. Raises RedisAway and Nobody."""
+    told = await post.ask(process_of(question.run), question, PIECE_SECONDS + ANSWER_SECONDS)
+    return None if told is None else checked(told, question.run)
+
+
+def checked(told: Any, run: str) -> list[tuple[Piece, dict[str, Any]]]:
+    """Return frames with what they say. Raises Nobody for what no process of this site would tell of the run."""
+    try:
+        pieces = msgspec.convert(told, list[Piece])
+    except msgspec.ValidationError:
+        raise Nobody from None
+    if any(piece.run != run for piece in pieces):
+        raise Nobody
+    return list(zip(pieces, told, strict=True))
