@@ -38,7 +38,7 @@ class ChatCompletions(HttpExchange):
         self.line.answered_by(run)
         async with run.subscribe() as reader:
             await run.begun()
-            writer = wire.ChatWire(run.id, run.created, chat.model)
+            writer = wire.ChatWire(run.id, run.receipt.created, chat.model)
             if chat.stream:
                 await self._stream(run, reader, writer, wants_usage=chat.wants_usage)
             else:

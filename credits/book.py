@@ -47,7 +47,11 @@ class AccountRow:
     plan_id: int | None
     granted_month: str
     low_balance_nano: int
-    read: tuple[int, int, int, str]
+    read: tuple[int, int, int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember what was read."""
+        self.read = self.state
 
     @property
     def available_nano(self) -> int:
@@ -125,8 +129,10 @@ class Book:
 
     def give_monthly_grants(self, plans: Iterable[PlanRow]) -> None:
         """Post the grant of each account's plan, once in a month; a balance beyond reason gets what fits."""
-        month = month_of(self.now)
         by_id = {plan.plan_id: plan for plan in plans}
+        if not by_id:
+            return
+        month = month_of(self.now)
         for account in self.accounts.values():
             plan = by_id.get(account.plan_id or 0)
             if not plan or account.granted_month >= month:

@@ -1,6 +1,7 @@
 """Commits a group, whatever happens on the way: each operation happens once, or its caller hears why it did not.
 
 - An error that passes (a lost connection, a deadlock, a locked database) has the whole group tried again.
+- A database that takes no writes (a full disk) may stay so: only the charge for what was delivered waits for it.
 - If the answer to COMMIT itself is lost, PostgreSQL is asked for the transaction's fate before anything is repeated.
 - Any other error has one guilty operation: the group is split in halves until that one stands alone. Savepoints
   cannot do this, because a wrong foreign key is only noticed at COMMIT.
@@ -16,17 +17,25 @@ from django.db import DatabaseError, Error, OperationalError, connection, transa
 
 from credits import group
 from credits.errors import LedgerUnavailable, OperationRefused
-from credits.operations import Operation
+from credits.operations import Operation, Settle
 
 logger = logging.getLogger(__name__)
 
 # How long a group is tried again before its callers are told, and the longest pause between two tries.
 RETRY_SECONDS: Final = 20.0
 MAX_PAUSE_SECONDS: Final = 1.0
+# That no writes are taken is said this often, however many groups find it out.
+SAY_AGAIN_SECONDS: Final = 60.0
 
-# SQLite's BUSY and LOCKED; PostgreSQL's classes for connections, rolled-back transactions, locks and shutdown.
+# SQLite's BUSY and LOCKED; PostgreSQL's classes for connections, rolled-back transactions, resources, locks, shutdown.
 _PASSING_SQLITE_CODES: Final = (5, 6)
 _PASSING_SQLSTATES: Final = ("08", "40", "53", "55", "57")
+# SQLite's READONLY, IOERR, FULL and CANTOPEN; PostgreSQL's read-only transaction, full disk and errors of the system.
+_UNWRITABLE_SQLITE_CODES: Final = (8, 10, 13, 14)
+_UNWRITABLE_SQLSTATES: Final = ("25006", "53100", "58")
+
+
+_said_unwritable_at = -SAY_AGAIN_SECONDS
 
 
 @dataclass(slots=True)
@@ -78,10 +87,16 @@ def _persist(operations: Sequence[Operation[object]]) -> group.Applied:
             with transaction.atomic():
                 applied = group.apply(operations)
         except Error as error:
-            if not _passes(error):
+            is_unwritable = _is_unwritable(error)
+            if is_unwritable:
+                _say_unwritable(error)
+            elif not _passes(error):
                 raise
+            else:
+                logger.warning("The ledger tries a group of %d again: %s", len(operations), error)
             connection.close()
-            logger.warning("The ledger tries a group of %d again: %s", len(operations), error)
+            if is_unwritable and not _has_charge(operations):
+                raise LedgerUnavailable(f"the database takes no writes: {error}") from error
             if time.monotonic() + pause_seconds > give_up_at:
                 raise LedgerUnavailable("the database could not be reached in time") from error
         else:
@@ -100,15 +115,39 @@ def _was_committed(transaction_id: str) -> bool:
     return bool(status == "committed")
 
 
+def _has_charge(operations: Sequence[Operation[object]]) -> bool:
+    """Whether something was delivered that is lost if it cannot be written."""
+    return any(isinstance(operation, Settle) and operation.cost_nano for operation in operations)
+
+
 def _passes(error: Error) -> bool:
     """Whether the same group may well succeed a moment later."""
     if isinstance(error, group.RowsMoved):
         return True
-    cause = error.__cause__
+    sqlite_code, state = _codes(error)
     if connection.vendor == "sqlite":
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE_CODES
-    state = getattr(cause, "sqlstate", None)
+        return sqlite_code in _PASSING_SQLITE_CODES
     if state is None:
         # Without a state, the error is the driver's own: a broken connection, unless it is about the values given.
         return isinstance(error, OperationalError) or not isinstance(error, DatabaseError)
-    return str(state).startswith(_PASSING_SQLSTATES)
+    return state.startswith(_PASSING_SQLSTATES)
+
+
+def _is_unwritable(error: Error) -> bool:
+    """Whether the database takes no writes at present, whoever asks."""
+    sqlite_code, state = _codes(error)
+    return sqlite_code in _UNWRITABLE_SQLITE_CODES or (state or "").startswith(_UNWRITABLE_SQLSTATES)
+
+
+def _codes(error: Error) -> tuple[int, str | None]:
+    """Return SQLite's primary code, 0 without one, and PostgreSQL's state."""
+    cause = error.__cause__
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF, getattr(cause, "sqlstate", None)
+
+
+def _say_unwritable(error: Error) -> None:
+    global _said_unwritable_at  # noqa: PLW0603 - to be said once, for all groups of the process
+    now = time.monotonic()
+    if now - _said_unwritable_at > SAY_AGAIN_SECONDS:
+        _said_unwritable_at = now
+        logger.error("The ledger cannot write; requests are refused (ledger_unavailable) until it can: %s", error)

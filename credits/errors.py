@@ -38,6 +38,12 @@ class BudgetLimit:
         whose = f"{self.scope} {self.reference}".rstrip()
         return f"the {_PERIODS[self.period]} budget of the {whose}"
 
+    @property
+    def told(self) -> str:
+        """The budget as its spenders know it: a project's reference is a number of ours, and no name to them."""
+        known = f"the {_PERIODS[self.period]} budget of the project" if self.scope == "project" else str(self)
+        return f"{known} (anew at {self.resets_at:%Y-%m-%d %H:%M} UTC)" if self.resets_at else known
+
 
 _PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
 
@@ -71,9 +77,13 @@ class InsufficientCredits(LedgerError):
 
     @property
     def message(self) -> str:
-        """The sentence shown to the caller; it names the budget that refused, if one did."""
+        """The sentence shown to the caller; it names the budget that refused, if one did.
+
+        How much is left is not told: a key may be in hands that are not to know what its team has.
+        """
         quota = "You exceeded your current quota, please check your plan and billing details"
-        return quota if self.refused_by == "balance" else f"{quota}: {self.refused_by} is used up"
+        left = "the credits" if self.refused_by == "balance" else self.refused_by.told
+        return f"{quota}: what is left of {left} does not cover this request"
 
     @property
     def is_blocked(self) -> bool:

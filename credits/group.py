@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import OperationalError, connection
-from django.db.backends.utils import CursorWrapper
+from django.db import OperationalError
 
 from credits import statements as sql
 from credits.book import AccountRow, Book, HoldRow, PlanRow, Spender
 from credits.budgets import DAY, BudgetRow, month_of, window_start
+from credits.database import Database, opened
 from credits.errors import LedgerError
 from credits.operations import Operation
 
@@ -38,12 +38,12 @@ class RowsMoved(OperationalError):
 
 def apply(operations: Sequence[Operation[object]]) -> Applied:
     """Apply the operations inside the open transaction. A refusal is an outcome; an error of the database is raised."""
-    with connection.cursor() as cursor:
-        book, transaction = _read(cursor, operations)
+    with opened() as database:
+        book, transaction = _read(database, operations)
         book.expire()
-        book.give_monthly_grants(_plans(cursor, book))
+        book.give_monthly_grants(_plans(database, book))
         outcomes = [_outcome(operation, book) for operation in operations]
-        _write(cursor, book)
+        _write(database, book)
     return Applied(outcomes, book.freed, transaction)
 
 
@@ -54,26 +54,22 @@ def _outcome(operation: Operation[object], book: Book) -> object:
         return refusal
 
 
-def _read(cursor: CursorWrapper, operations: Sequence[Operation[object]]) -> tuple[Book, str]:
+def _read(database: Database, operations: Sequence[Operation[object]]) -> tuple[Book, str]:
     """Lock the accounts and read all that the operations need."""
-    texts = sql.statements()
-    hold_ids = texts.listed({operation.hold_id.hex for operation in operations if operation.hold_id})
+    texts, listed = database.texts, database.listed
+    hold_ids = listed({operation.hold_id.hex for operation in operations if operation.hold_id})
     account_ids = {operation.account_id for operation in operations if operation.account_id is not None}
-    accounts = _lock(cursor, texts, account_ids, hold_ids)
-    if account_ids - accounts.keys():
-        cursor.execute(texts.open_accounts, [texts.listed(account_ids - accounts.keys())])
-        accounts = _lock(cursor, texts, account_ids, hold_ids)
-    cursor.execute(texts.clock)
-    clock, transaction = cursor.fetchone()
+    locked = database.read(texts.lock_accounts, listed(account_ids), hold_ids)
+    if missing := account_ids - {account_id for _, _, account_id, *_ in locked}:
+        database.write(texts.open_accounts, [[listed(missing)]])
+        locked = database.read(texts.lock_accounts, listed(account_ids), hold_ids)
+    clock, transaction = locked[-1][:2] if locked else database.read(texts.clock)[0]
     now = clock if isinstance(clock, datetime) else datetime.fromisoformat(clock)
-    cursor.execute(texts.due_holds, [texts.listed(accounts), sql.adapted(now)])
-    rows = cursor.fetchall()
-    cursor.execute(texts.named_holds, [hold_ids])
-    rows += cursor.fetchall()
-    holds = [_hold(row) for row in rows]
+    accounts = {account_id: AccountRow(account_id, *row) for _, _, account_id, *row in locked}
+    holds = [_hold(row) for row in database.read(texts.holds, hold_ids, listed(accounts), now)]
     spenders = {operation.spender for operation in operations if operation.spender}
     spenders.update(hold.spender for hold in holds)
-    budgets = _lock_budgets(cursor, texts, accounts, spenders)
+    budgets = _lock_budgets(database, accounts, spenders)
     # A window that has begun goes on if the clock is set back, and what happens now happens in it.
     now = max([now, *(budget.window_start for budget in budgets)])
     book = Book(now, accounts, {hold.hold_id: hold for hold in holds})
@@ -83,34 +79,23 @@ def _read(cursor: CursorWrapper, operations: Sequence[Operation[object]]) -> tup
     return book, transaction
 
 
-def _lock(cursor: CursorWrapper, texts: sql.Statements, account_ids: set[int], hold_ids: Any) -> dict[int, AccountRow]:
-    cursor.execute(texts.lock_accounts, [texts.listed(account_ids), hold_ids])
-    rows: list[tuple[int, int, int, int, str, int | None, str, int]] = cursor.fetchall()
-    return {row[0]: AccountRow(*row, read=(row[1], row[2], row[3], row[6])) for row in rows}
-
-
-def _lock_budgets(
-    cursor: CursorWrapper, texts: sql.Statements, accounts: dict[int, AccountRow], spenders: set[Spender]
-) -> list[BudgetRow]:
+def _lock_budgets(database: Database, accounts: dict[int, AccountRow], spenders: set[Spender]) -> list[BudgetRow]:
     """Lock the budgets that the spenders may touch; the teams' own have no reference."""
     references = {""} | {spender.project for spender in spenders} | {spender.key for spender in spenders}
-    cursor.execute(texts.lock_budgets, [texts.listed(accounts), texts.listed(references)])
-    rows: list[tuple[Any, ...]] = cursor.fetchall()
-    budgets = [BudgetRow(*row) for row in rows]
+    listed = database.listed
+    budgets = [
+        BudgetRow(*row) for row in database.read(database.texts.lock_budgets, listed(accounts), listed(references))
+    ]
     for budget in budgets:
         budget.window_start = _aware(budget.window_start)
     return budgets
 
 
-def _plans(cursor: CursorWrapper, book: Book) -> list[PlanRow]:
+def _plans(database: Database, book: Book) -> list[PlanRow]:
     """Read the plans whose grants are due: of one month, the first group that touches the account finds one."""
-    month = month_of(book.now)
-    due = {row.plan_id for row in book.accounts.values() if row.plan_id and row.granted_month < month}
-    if not due:
-        return []
-    texts = sql.statements()
-    cursor.execute(texts.plans, [texts.listed(due)])
-    return [PlanRow(*row) for row in cursor.fetchall()]
+    planned = [row for row in book.accounts.values() if row.plan_id]
+    due = {row.plan_id for row in planned if row.granted_month < month_of(book.now)}
+    return [PlanRow(*row) for row in database.read(database.texts.plans, database.listed(due))] if due else []
 
 
 def _hold(row: tuple[Any, ...]) -> HoldRow:
@@ -131,13 +116,12 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _write(cursor: CursorWrapper, book: Book) -> None:
+def _write(database: Database, book: Book) -> None:
     """Write every row that the operations changed, each kind in one call."""
-    adapted = sql.adapter()
-    now = adapted(book.now)
+    now = book.now
     new_holds, old_holds = [], []
     for hold in book.changed.values():
-        times = (adapted(hold.expires_at), adapted(hold.ended_at))
+        times = (hold.expires_at, hold.ended_at)
         if hold.read:
             old_holds.append((hold.amount_nano, hold.state, *times, hold.hold_id, *hold.read))
         else:
@@ -147,39 +131,35 @@ def _write(cursor: CursorWrapper, book: Book) -> None:
         for row in book.accounts.values()
         if row.read != row.state
     ]
-    entries = [(*entry[:12], now, *entry[13:]) for entry in book.entries]
-    _write_rows(cursor, sql.INSERT_HOLD, new_holds)
-    _write_rows(cursor, sql.UPDATE_HOLD, old_holds)
-    _write_rows(cursor, sql.UPDATE_ACCOUNT, accounts)
-    _write_rows(cursor, sql.INSERT_ENTRY, entries)
-    _write_rows(cursor, sql.INSERT_MONTHLY_GRANT, book.monthly_grants)
-    _write_limits(cursor, book)
+    _write_rows(database, sql.INSERT_HOLD, new_holds)
+    _write_rows(database, sql.UPDATE_HOLD, old_holds)
+    _write_rows(database, sql.UPDATE_ACCOUNT, accounts)
+    _write_rows(database, sql.INSERT_ENTRY, book.entries)
+    _write_rows(database, sql.INSERT_MONTHLY_GRANT, book.monthly_grants)
+    _write_limits(database, book)
     for statement, rows in book.writes.items():
-        cursor.executemany(statement, [tuple(adapted(value) for value in row) for row in rows])
+        database.write(statement, rows)
 
 
-def _write_limits(cursor: CursorWrapper, book: Book) -> None:
+def _write_limits(database: Database, book: Book) -> None:
     """Write the budgets that moved, and an alert for each mark that was crossed."""
-    adapted = sql.adapter()
-    now = adapted(book.now)
+    now = book.now
     budgets = [budget for budgets in book.budgets.values() for budget in budgets if budget.is_changed]
     alerts: list[tuple[Any, ...]] = [
-        (row.account_id, row.budget_id, percent, adapted(row.window_start), row.limit_nano, row.spent_nano, now)
+        (row.account_id, row.budget_id, percent, row.window_start, row.limit_nano, row.spent_nano, now)
         for row in budgets
         for percent in row.crossed_percents()
     ]
     for account in book.accounts.values():
         if account.is_newly_low:
-            day = adapted(window_start(DAY, book.now))
+            day = window_start(DAY, now)
             alerts.append((account.account_id, None, None, day, account.low_balance_nano, account.balance_nano, now))
-    rows = [(adapted(row.window_start), row.spent_nano, row.held_nano, row.budget_id, *row.read) for row in budgets]
-    _write_rows(cursor, sql.UPDATE_BUDGET, rows)
+    rows = [(row.window_start, row.spent_nano, row.held_nano, row.budget_id, *row.read) for row in budgets]
+    _write_rows(database, sql.UPDATE_BUDGET, rows)
     if alerts:
-        cursor.executemany(sql.INSERT_ALERT, alerts)
+        database.write(sql.INSERT_ALERT, alerts)
 
 
-def _write_rows(cursor: CursorWrapper, statement: str, rows: list[Any]) -> None:
-    if rows:
-        cursor.executemany(statement, rows)
-        if cursor.rowcount != len(rows):
-            raise RowsMoved(f"{cursor.rowcount} of {len(rows)} rows were as they had been read: {statement}")
+def _write_rows(database: Database, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows and (count := database.write(statement, rows)) != len(rows):
+        raise RowsMoved(f"{count} of {len(rows)} rows were as they had been read: {statement}")

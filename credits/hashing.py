@@ -11,14 +11,15 @@ An account's first entry has sequence 1 and the previous hash "". Numbers are JS
 in UTC as ``2026-01-31T23:59:59.123456+00:00``, always with six decimals.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
 
+import msgspec
+
 VERSION = "parley-entry-1"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
 
 
 class EntryRecord(NamedTuple):
@@ -44,7 +45,7 @@ class EntryRecord(NamedTuple):
 def entry_hash(entry: EntryRecord) -> str:
     """Return the hash that the entry must have; its own ``hash`` is not looked at."""
     written_at = entry.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return sha256(_encode([VERSION, entry.previous_hash, *entry[:12], written_at]).encode()).hexdigest()
+    return sha256(_encode([VERSION, entry.previous_hash, *entry[:12], written_at])).hexdigest()
 
 
 def chain_problems(entries: Iterable[EntryRecord]) -> Iterator[str]:

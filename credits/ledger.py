@@ -10,8 +10,9 @@ use the caller's own connection, and take part in its transaction where one is o
 import asyncio
 import math
 import time
+from random import getrandbits
 from typing import Final, TypeVar, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import connection
 
@@ -114,13 +115,19 @@ async def take_up_to(
     _checked_bounds(minimum_nano, maximum_nano)
     spender = Spender(_reference(run), _reference(project), _reference(key))
     _checked_seconds(seconds)
+
+    async def take() -> Held:
+        return await _take(Take(_new_id(), account_id, maximum_nano, spender, seconds, minimum_nano=minimum_nano))
+
+    if wait_seconds <= 0:
+        return await take()
     give_up_at = time.monotonic() + wait_seconds
     with writing.writer.watch(account_id) as freed_one:
         while True:
             # Cleared before the try, so that a hold which ends just after a refusal is not missed.
             freed_one.clear()
             try:
-                return await _take(Take(uuid4(), account_id, maximum_nano, spender, seconds, minimum_nano=minimum_nano))
+                return await take()
             except InsufficientCredits as refusal:
                 left_seconds = give_up_at - time.monotonic()
                 if not refusal.is_blocked or left_seconds <= 0:
@@ -200,6 +207,15 @@ async def atouch(account_id: int) -> int:
 def close() -> None:
     """Commit what was asked for, and end this process's writer; the next operation starts it again."""
     writing.writer.close()
+
+
+def _new_id() -> UUID:
+    """Return a name for a hold: later ones are greater, so that an index of them grows at its end.
+
+    It is no secret, so the system is not asked for random numbers. That would let go of the interpreter's lock, and the
+    writer would begin a group before all have come that could be in it.
+    """
+    return UUID(int=time.time_ns() << 64 | getrandbits(64))
 
 
 async def _take(operation: Take) -> Held:

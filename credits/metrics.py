@@ -32,12 +32,15 @@ def committed(operations: Sequence[Operation[object]], outcomes: Sequence[object
     """Count one group; called on the writer's own thread."""
     _GROUP.observe(len(operations))
     _COMMIT.observe(seconds)
+    charged_nano = lost_nano = 0
     for operation, outcome in zip(operations, outcomes, strict=True):
         match outcome:
             case Settlement():
-                _CHARGED.inc(outcome.charged_nano / NANO)
-                _LOST.inc(outcome.lost_nano / NANO)
+                charged_nano += outcome.charged_nano
+                lost_nano += outcome.lost_nano
             case Held():
                 (_taken if isinstance(operation, Take) else _extended).inc()
             case InsufficientCredits() if isinstance(operation, (Take, Extend)):
                 (_blocked if outcome.is_blocked else _refused).inc()
+    _CHARGED.inc(charged_nano / NANO)
+    _LOST.inc(lost_nano / NANO)

@@ -12,7 +12,8 @@ NANO: Final = 1_000_000_000
 # fit into the database's 64-bit columns, so no sum of a few amounts can overflow.
 MAX_AMOUNT_NANO: Final = 1_000_000_000 * NANO
 
-_DOLLARS = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,9}))?", re.ASCII)
+_DOLLARS = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]{1,9}))?", re.ASCII)
+_MAX_DIGITS: Final = len(str(MAX_AMOUNT_NANO // NANO))
 
 
 def dollars_to_nano(dollars: str) -> int:
@@ -21,6 +22,8 @@ def dollars_to_nano(dollars: str) -> int:
     if not written:
         raise InvalidAmount(f"{dollars!r} is not an amount: write dollars with at most 9 decimals, such as 12.50")
     sign, whole, fraction = written.groups(default="")
+    if len(whole.lstrip("0")) > _MAX_DIGITS:
+        raise InvalidAmount(f"{dollars[:40]!r} is beyond {_largest()}")
     nano = int(whole) * NANO + int(fraction.ljust(9, "0"))
     return checked_amount(-nano if sign == "-" else nano, minimum_nano=-MAX_AMOUNT_NANO)
 
@@ -41,6 +44,12 @@ def checked_amount(nano: object, *, minimum_nano: int) -> int:
     """Return the amount if it is a true integer from the minimum to MAX_AMOUNT_NANO. Raises InvalidAmount."""
     if type(nano) is not int:
         raise InvalidAmount(f"an amount is a whole number of nano-credits, not {nano!r}")
-    if not minimum_nano <= nano <= MAX_AMOUNT_NANO:
-        raise InvalidAmount(f"{format_dollars(nano)} is not between {minimum_nano} and {MAX_AMOUNT_NANO} nano-credits")
+    if abs(nano) > MAX_AMOUNT_NANO:
+        raise InvalidAmount(f"{format_dollars(nano)} is beyond {_largest()}")
+    if nano < minimum_nano:
+        raise InvalidAmount(f"{format_dollars(nano)} is below the smallest amount, {format_dollars(minimum_nano)}")
     return nano
+
+
+def _largest() -> str:
+    return f"the largest amount, {format_dollars(MAX_AMOUNT_NANO)}"

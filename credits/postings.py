@@ -3,7 +3,7 @@
 from credits.book import Book
 from credits.errors import InsufficientCredits, InvalidAmount
 from credits.models import Entry
-from credits.money import MAX_AMOUNT_NANO
+from credits.money import MAX_AMOUNT_NANO, format_dollars
 from credits.operations import Operation, Posting
 
 
@@ -50,6 +50,6 @@ class Post(Operation[Posting]):
                 available_nano=account.available_nano, balance_nano=account.balance_nano, needed_nano=-self.amount_nano
             )
         if account.balance_nano + self.amount_nano > MAX_AMOUNT_NANO:
-            raise InvalidAmount(f"the balance would exceed {MAX_AMOUNT_NANO} nano-credits")
+            raise InvalidAmount(f"the balance would exceed {format_dollars(MAX_AMOUNT_NANO)}")
         entry = book.post(account, self.kind, self.amount_nano, actor=self.actor, reason=self.reason)
         return Posting(self._account_id, entry.sequence, self.amount_nano, account.balance_nano)

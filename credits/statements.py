@@ -1,11 +1,7 @@
 """The ledger's SQL, for SQLite and PostgreSQL. Each statement's text is constant, so it is prepared once."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from json import dumps
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from django.db import connection
 
@@ -15,15 +11,20 @@ INSERT INTO credits_account
 (team_id, balance_nano, held_nano, entry_count, entry_hash, granted_month, low_balance_nano)
 SELECT id, 0, 0, 0, '', '', 0 FROM accounts_team WHERE id IN ({ids}) ON CONFLICT DO NOTHING
 """
-# Ascending, as everywhere: two groups that lock in different orders would wait for each other for ever.
+# Ascending, as everywhere: two groups that lock in different orders would wait for each other for ever. The clock is
+# read with each row once that is locked, so the last row's is later than all the locks.
 _LOCK_ACCOUNTS = """
+WITH locked AS (
 SELECT team_id, balance_nano, held_nano, entry_count, entry_hash, plan_id, granted_month, low_balance_nano
 FROM credits_account
 WHERE team_id IN ({ids} UNION SELECT account_id FROM credits_hold WHERE id IN ({holds})) ORDER BY team_id {lock}
+) SELECT {clock}, locked.* FROM locked
 """
 _HOLD_COLUMNS = "id, account_id, amount_nano, state, run, project, key, expires_at"
-_NAMED_HOLDS = f"SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE id IN ({{holds}})"
-_DUE_HOLDS = f"""
+# Those that are named, and those of the accounts that are due; one may be both.
+_HOLDS = f"""
+SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE id IN ({{holds}})
+UNION ALL
 SELECT {_HOLD_COLUMNS} FROM credits_hold WHERE state = 'open' AND account_id IN ({{ids}}) AND expires_at <= %s
 """
 # After their accounts: the teams' budgets, the projects', the keys'.
@@ -74,28 +75,21 @@ class Statements:
 
     open_accounts: str
     lock_accounts: str
-    named_holds: str
-    due_holds: str
+    holds: str
     lock_budgets: str
     plans: str
     clock: str
-    lists_are_json: bool
-
-    def listed(self, values: Iterable[object]) -> Any:
-        """Return the one parameter that carries a list of ids."""
-        return dumps(list(values)) if self.lists_are_json else list(values)
 
 
-def _statements(*, ids: str, holds: str, references: str, lock: str, clock: str, lists_are_json: bool) -> Statements:
+def _statements(*, ids: str, holds: str, references: str, lock: str, clock: str) -> Statements:
+    of_accounts = lock and f"{lock} OF credits_account"
     return Statements(
         open_accounts=_OPEN_ACCOUNTS.format(ids=ids),
-        lock_accounts=_LOCK_ACCOUNTS.format(ids=ids, holds=holds, lock=lock and f"{lock} OF credits_account"),
-        named_holds=_NAMED_HOLDS.format(holds=holds),
-        due_holds=_DUE_HOLDS.format(ids=ids),
+        lock_accounts=_LOCK_ACCOUNTS.format(ids=ids, holds=holds, lock=of_accounts, clock=clock),
+        holds=_HOLDS.format(ids=ids, holds=holds),
         lock_budgets=_LOCK_BUDGETS.format(ids=ids, references=references, lock=lock),
         plans=_PLANS.format(ids=ids),
-        clock=clock,
-        lists_are_json=lists_are_json,
+        clock=f"SELECT {clock}",
     )
 
 
@@ -105,39 +99,17 @@ _SQLITE = _statements(
     holds="SELECT value FROM json_each(%s)",
     references="SELECT value FROM json_each(%s)",
     lock="",
-    clock="SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), ''",
-    lists_are_json=True,
+    clock="strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), ''",
 )
 _POSTGRESQL = _statements(
     ids="SELECT unnest(%s::bigint[])",
     holds="SELECT unnest(%s::uuid[])",
     references="SELECT unnest(%s::text[])",
     lock="FOR UPDATE",
-    clock="SELECT clock_timestamp(), pg_current_xact_id()::text",
-    lists_are_json=False,
+    clock="clock_timestamp(), pg_current_xact_id()::text",
 )
 
 
 def statements() -> Statements:
     """Return the statements for the database in use."""
     return _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
-
-
-def adapter() -> Callable[[Any], Any]:
-    """Return the function that turns a value into what the ORM would store; asked for once a group, for its speed."""
-    return _as_sqlite if connection.vendor == "sqlite" else _as_it_is
-
-
-def adapted(value: Any) -> Any:
-    """Return the value as the ORM would store it."""
-    return adapter()(value)
-
-
-def _as_sqlite(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return str(value.astimezone(UTC).replace(tzinfo=None))
-    return value.hex if isinstance(value, UUID) else value
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

@@ -11,7 +11,8 @@ import msgspec
 from channels.db import database_sync_to_async
 
 from accounts import changes
-from inference.errors import ModelNotFound
+from inference.chat import Chat
+from inference.errors import ModelNotFound, UnsupportedParameter
 from inference.models import Endpoint, Model, Price
 from inference.paying.pricing import Rates
 from inference.paying.prompt import Overhead
@@ -41,6 +42,12 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
     overhead: Overhead
     endpoints: tuple[EndpointSnapshot, ...]
     prices: tuple[Rates, ...]
+
+    def check(self, chat: Chat) -> None:
+        """Refuse what the model cannot read, whoever runs it. Raises UnsupportedParameter."""
+        if self.overhead.image is None:
+            for _, path in chat.images():
+                raise UnsupportedParameter("This model reads text, and no images.", param=path)
 
     def rates(self) -> Rates:
         """Return the price version in force now. Raises ModelNotFound while there is none: it cannot be called."""
@@ -74,6 +81,11 @@ async def every() -> Mapping[str, ModelSnapshot]:
         models = await database_sync_to_async(_load)()
         _Memory.stamp, _Memory.models = stamp, models
     return models
+
+
+def newest(model: ModelSnapshot) -> ModelSnapshot:
+    """Return a model as it was read last, without asking anyone; one that was retired since then stays as it is."""
+    return _Memory.models.get(model.id, model)
 
 
 def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:

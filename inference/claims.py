@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 from uuid import UUID
 
 import msgspec
@@ -22,13 +22,12 @@ from django.utils import timezone
 
 from accounts.caller import Caller
 from credits.ledger import Write
+from inference.answer import Answer
 from inference.chunks import Chunk, Usage
 from inference.errors import InvalidRequest
 from inference.models import IdempotencyKey
 from inference.problems import SERVER_ERROR, Problem, read
-
-if TYPE_CHECKING:
-    from inference.completion import Completion
+from inference.receipt import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -99,12 +98,13 @@ class Claim:
         """Keep the claim from running out, until ``end``."""
         self._renewing = asyncio.get_running_loop().create_task(self._renew())
 
-    def write(self, run: "Completion") -> Write:
-        """Return the statement that puts a finished run's answer in the claim's place."""
-        receipt, error = run.receipt, run.answer.error
-        delivered = run.answer.chunks[: run.answer.delivered]
+    def write(self, receipt: Receipt, answer: Answer) -> Write | None:
+        """Return the statement that puts a finished run's answer in the claim's place, unless there is none."""
+        if is_void(receipt, answer):
+            return None
+        error, delivered = answer.error, answer.chunks[: answer.delivered]
         kept = Kept(
-            run.created,
+            receipt.created,
             [msgspec.structs.replace(chunk, usage=None, logprobs=None) for chunk in delivered],
             receipt.usage,
             {place: chunk.logprobs for place, chunk in enumerate(delivered) if chunk.logprobs is not None},
@@ -138,6 +138,11 @@ class Claim:
 
     def _own(self) -> models.QuerySet[IdempotencyKey]:
         return IdempotencyKey.objects.filter(pk=self.id, run=self.run, answer=None)
+
+
+def is_void(receipt: Receipt, answer: Answer) -> bool:
+    """Whether a run failed and left nothing that could be replayed."""
+    return answer.error is not None and not (receipt.first_token_at and answer.delivered)
 
 
 def kept_in(row: IdempotencyKey) -> Kept:

@@ -9,18 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from accounts.caller import Caller
 from accounts.errors import IdentityError
-from credits.errors import InsufficientCredits, LedgerError
+from credits.errors import InsufficientCredits, LedgerError, LedgerUnavailable
 from inference import access, admission, catalogue, live
-from inference.answer import Answer, Reader
+from inference.answer import BATCH_CHUNKS, Answer, Reader
 from inference.catalogue import ModelSnapshot
 from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.claims import Claim
-from inference.engines.base import Engine
 from inference.errors import (
     EngineFailed,
     EngineTimeout,
@@ -91,15 +91,13 @@ class Completion:
         self.answer = Answer()
         self.receipt = Receipt(self.id, caller, chat.model, streamed=bool(chat.stream))
         self.meter = Meter()
-        self.fit_to_balance = fit_to_balance
+        self._fit_to_balance = fit_to_balance
         # Its place in line and who answers it; None until the model is known.
         self.route: Route | None = None
         self.resumable = resumable
         self.claim = claim
         # A whole answer with a claim counts as delivered once it is whole: one that breaks off can be asked for again.
         self._delivers_pieces = resumable and (claim is None or bool(chat.stream))
-        # The server that answers; until one has a place, the first of them.
-        self.engine: Engine
         self._stop_ending: Run.Ending | None = None
         self._stop_failure: Exception | None = None
         self._stoppable = True
@@ -111,7 +109,7 @@ class Completion:
             self._start_grace()
 
     async def begun(self) -> None:
-        """Return when the first piece of the answer is there. Raises what kept it from coming."""
+        """Return when the first piece of the answer, or a long silence, is there. Raises what kept it from coming."""
         await self._begun.wait()
         if self.answer.error and self.receipt.first_token_at is None:
             raise self.answer.error
@@ -120,16 +118,6 @@ class Completion:
         """Return the complete receipt once the charge is settled."""
         await self._ended.wait()
         return self.receipt
-
-    @property
-    def created(self) -> int:
-        """When the run was asked for, in Unix seconds."""
-        return int(self.receipt.started_at.timestamp())
-
-    @property
-    def is_void(self) -> bool:
-        """Whether it failed and left nothing that could be replayed."""
-        return self.answer.error is not None and not (self.receipt.first_token_at and self.answer.delivered)
 
     @property
     def place_in_line(self) -> PlaceInLine | None:
@@ -178,7 +166,11 @@ class Completion:
 
     def check_access(self) -> None:
         """End the run if its caller may not call any more; called after every change of identities."""
-        self._checking = self.loop.create_task(access.check(self))
+        self._checking = self.loop.create_task(self._check_access())
+
+    async def _check_access(self) -> None:
+        if reason := await access.lost_by(self.caller):
+            self.stop(Run.Ending.REVOKED, reason)
 
     def _start_grace(self) -> None:
         # Who comes back too late, and asks for what was kept, hears why it is not the whole answer.
@@ -194,11 +186,10 @@ class Completion:
         try:
             async with admission.place(self.caller):
                 model, rates = await self._prepare()
-                self.route = route = Route(self, model)
-                self.engine = route.nearest()
-                self.engine.check(self.chat)
-                funds = await funding.take(self, model, rates)
-                bill = Bill(funds, model, rates)
+                self.route = route = Route(model, self.chat, self.receipt, self.meter)
+                route.engine.check(self.chat)
+                funds = await funding.take(self.receipt, route, rates, fits_balance=self._fit_to_balance)
+                bill = Bill(self.receipt, self.answer, route, funds, rates)
                 self.receipt.clamped_to = funds.clamped_to
                 async with asyncio.timeout(settings.RUN_SECONDS):
                     await self._generate(route, funds)
@@ -212,25 +203,29 @@ class Completion:
             failure = self._run_out(refusal)
         except (InferenceError, LedgerError, IdentityError) as error:
             failure = error
+        except (OperationalError, InterfaceError) as error:
+            logger.error("run %s: the database does not answer: %s", self.id, error)
+            failure = LedgerUnavailable("the database does not answer")
         except Exception:
             logger.exception("run %s broke down", self.id)
             failure = EngineFailed()
         self._stoppable = False
         self._finish(failure)
         try:
-            await settlement.close(self, bill)
+            await settlement.close(bill, self.claim)
         finally:
             self._ended.set()
             live.discard(self)
             self.meter.ended(self.receipt, failure)
 
     async def _prepare(self) -> tuple[ModelSnapshot, Rates]:
-        """Find the model and its price. Raises for a team that is switched off, and a model that is not for sale."""
+        """Find the model and its price. Raises for a team that is switched off, and a model that cannot be had so."""
         if not self.caller.team_enabled:
             raise InferenceDisabled
         model = await catalogue.find(self.chat.model)
         self.meter.found(model.id)
         rates = model.rates()
+        model.check(self.chat)
         if not model.endpoints:
             raise EngineUnavailable
         return model, rates
@@ -265,7 +260,9 @@ class Completion:
         self.meter.took()
         if self._delivers_pieces:
             self.answer.deliver(len(self.answer.chunks))
-        if self.receipt.generated_tokens or self.receipt.ending is not Run.Ending.ENGINE_ERROR:
+        # Readers of a model that is silent for long begin too, or they would lag behind from their beginning on.
+        is_long = len(self.answer.chunks) >= BATCH_CHUNKS
+        if self.receipt.generated_tokens or is_long or self.receipt.ending is not Run.Ending.ENGINE_ERROR:
             self._begun.set()
         if self.answer.size_bytes > settings.ANSWER_BYTES or len(taken) < len(chunks):
             raise EngineFailed("The engine generated more than was asked for")

@@ -35,7 +35,6 @@ class Replay:
     def __init__(self, run_id: str, kept: Kept, caller: Caller) -> None:
         self.id = run_id
         self._caller = caller
-        self.created = kept.created
         self.answer = Answer()
         self.answer.append(kept.chunks)
         self.answer.finish(Repeated(kept.problem) if kept.problem else None)
@@ -66,7 +65,7 @@ async def once(claim: Claim, begin: Begin) -> Completion | Replay:
     while loop.time() < give_up_at:
         here = live.claiming(claim.id)
         if here and here.loop is loop:
-            if not here.is_void:
+            if not claims.is_void(here.receipt, here.answer):
                 return await _followed(here, claim)
             # Those who followed it have heard why. This is a fresh try, once the key is given up.
             await here.ended()

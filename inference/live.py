@@ -1,4 +1,4 @@
-"""The runs of this process, while they live and a little longer: found again by id, and ended when access ends."""
+"""The runs of this process while they live: found by the Idempotency-Key that they answer, ended when access ends."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -12,35 +12,22 @@ from inference.models import Run
 if TYPE_CHECKING:
     from inference.completion import Completion
 
-# How long an ended run that was resumable can still be found, in seconds.
-KEEP_ENDED_SECONDS = 60
-
-_runs: dict[str, "Completion"] = {}
+_runs: set["Completion"] = set()
 _claiming: dict[UUID, "Completion"] = {}
 
 
 def add(completion: "Completion") -> None:
     """Remember a run from its start."""
-    _runs[completion.id] = completion
+    _runs.add(completion)
     if completion.claim:
         _claiming[completion.claim.id] = completion
 
 
 def discard(completion: "Completion") -> None:
-    """Forget an ended run; one that may be resumed, and is kept nowhere else, stays findable for KEEP_ENDED_SECONDS."""
-    if completion.claim:
-        _runs.pop(completion.id, None)
-        if _claiming.get(completion.claim.id) is completion:
-            del _claiming[completion.claim.id]
-    elif completion.resumable:
-        completion.loop.call_later(KEEP_ENDED_SECONDS, _runs.pop, completion.id, None)
-    else:
-        _runs.pop(completion.id, None)
-
-
-def find(run_id: str) -> "Completion | None":
-    """Return a run of this process; whoever asks checks whose it is."""
-    return _runs.get(run_id)
+    """Forget an ended run."""
+    _runs.discard(completion)
+    if completion.claim and _claiming.get(completion.claim.id) is completion:
+        del _claiming[completion.claim.id]
 
 
 def claiming(claim_id: UUID) -> "Completion | None":
@@ -53,10 +40,15 @@ def watch() -> None:
     changes.subscribe(TOPIC, _access_changed)
 
 
+def under_way() -> list["Completion"]:
+    """Return the runs of the running loop that are not charged yet."""
+    loop = asyncio.get_running_loop()
+    return [completion for completion in _runs if completion.loop is loop]
+
+
 async def shut_down() -> None:
     """End every run of the running loop, and return when each is charged; for a process that ends."""
-    loop = asyncio.get_running_loop()
-    runs = [completion for completion in _runs.values() if completion.loop is loop and not completion.is_ended]
+    runs = under_way()
     for completion in runs:
         completion.stop(Run.Ending.SHUTDOWN, EngineUnavailable())
     await asyncio.gather(*(completion.ended() for completion in runs))
@@ -64,6 +56,6 @@ async def shut_down() -> None:
 
 def _access_changed() -> None:
     """Have every run's access checked again, on the run's own loop; called in the watcher's thread."""
-    for completion in tuple(_runs.values()):
-        if not completion.is_ended and not completion.loop.is_closed():
+    for completion in tuple(_runs):
+        if not completion.loop.is_closed():
             completion.loop.call_soon_threadsafe(completion.check_access)

@@ -48,6 +48,7 @@ _UPSTREAM_ERRORS = Counter(
     "parley_upstream_errors", "Failures of engines, by the endpoint's id and kind.", ["endpoint", "kind"]
 )
 _RESPONSES = Counter("parley_http_responses", "HTTP responses, by surface and status.", ["surface", "status"])
+_REDIS_AWAY = Gauge("parley_redis_away", "Processes that do without Redis now.", multiprocess_mode="livesum")
 
 _KINDS: Final = {
     errors.EngineRefused: "refused",
@@ -175,6 +176,11 @@ def reader_cut(surface: str) -> None:
 def responded(surface: str, status: int) -> None:
     """Count an HTTP response."""
     _RESPONSES.labels(surface, status).inc()
+
+
+def redis_is_away(is_away: bool) -> None:
+    """Note whether this process does without Redis, because it does not answer."""
+    _REDIS_AWAY.set(is_away)
 
 
 def code_of(error: Exception | None) -> str:

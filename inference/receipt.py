@@ -37,6 +37,11 @@ class Receipt:
     clamped_to: int | None = None
 
     @property
+    def created(self) -> int:
+        """When the run was asked for, in Unix seconds."""
+        return int(self.started_at.timestamp())
+
+    @property
     def ran_out(self) -> bool:
         """Whether the answer ended because no more of it could be paid for."""
         return self.ending is Run.Ending.OUT_OF_CREDITS

@@ -37,10 +37,12 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
     answer does not tell is estimated. An engine's counts that make no sense are no counts.
     """
     taken = answer.chunks[:up_to]
-    outputs = sum(chunk.has_output for chunk in taken)
+    outputs = last = 0
+    for number, chunk in enumerate(taken, start=1):
+        if chunk.has_output:
+            outputs, last = outputs + 1, number
     if not outputs:
         return NOTHING, Run.Counting.ENGINE
-    last = max(number for number, chunk in enumerate(taken, start=1) if chunk.has_output)
     # The counts that ride on the last piece of output, or behind it when nothing was left undelivered in between.
     counts: Usage | None = None
     for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
@@ -52,13 +54,13 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
             counts = usage
     if counts and _makes_sense(counts, outputs, sense):
         return counts, Run.Counting.ENGINE
-    return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense.image)
+    return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense)
 
 
-def told(chunk: Chunk) -> Usage | None:
+def told(chunk: Chunk, sense: Sense = _ANY) -> Usage | None:
     """Return the counts that ride on a chunk, if they can be believed: no prompt is empty."""
     usage = chunk.usage
-    return usage if usage and _fits(usage, _ANY) else None
+    return usage if usage and _fits(usage, sense) else None
 
 
 def _fits(usage: Usage, sense: Sense) -> bool:
@@ -109,11 +111,10 @@ def text_of(chunk: Chunk) -> str:
     return f"{chunk.reasoning or ''}{chunk.content or ''}{called}"
 
 
-async def _recount(
-    taken: list[Chunk], chat: Chat, engine: Engine | None, known: _Known, image_tokens: int | None
-) -> Counted:
+async def _recount(taken: list[Chunk], chat: Chat, engine: Engine | None, known: _Known, sense: Sense) -> Counted:
     """Count the delivered text with the engine's tokenizer; the prompt too, where the engine has not yet told."""
     text = "".join(text_of(chunk) for chunk in taken)
+    size_bytes = len(text.encode())
     counting = Run.Counting.TOKENIZER
     nearest = known.before or known.behind
     completion, prompted = None, nearest.prompt_tokens if nearest else None
@@ -123,13 +124,14 @@ async def _recount(
             prompted = await engine.count_prompt(chat) if prompted is None else prompted
         except EngineError:
             logger.warning("the engine could not count what it delivered")
-    if completion is None:
-        completion, counting = estimate(text.encode()), Run.Counting.ESTIMATE
-    if prompted is None:
-        prompted, counting = prompt.estimate(chat, image_tokens), Run.Counting.ESTIMATE
+    # No vocabulary makes more tokens of a text than it has bytes; what begins a text may be one more.
+    if completion is None or completion > min(size_bytes + 1, sense.completion):
+        completion, counting = estimate(size_bytes), Run.Counting.ESTIMATE
+    if prompted is None or prompted > sense.prompt:
+        prompted, counting = prompt.estimate(chat, sense.image), Run.Counting.ESTIMATE
     return Usage(prompted, known.bounded(completion), nearest.cached_tokens if nearest else 0), counting
 
 
-def estimate(text: bytes) -> int:
+def estimate(size_bytes: int) -> int:
     """Guess the tokens of a text from its length."""
-    return max(1, len(text) // prompt.BYTES_PER_TOKEN)
+    return max(1, size_bytes // prompt.BYTES_PER_TOKEN)

@@ -1,22 +1,18 @@
 """The hold behind a run: large enough for all that may be delivered, and no reason to refuse what can be paid."""
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 
 from credits import ledger
 from credits.errors import InsufficientCredits
-from inference.catalogue import ModelSnapshot
 from inference.errors import EngineError
 from inference.paying import prompt
 from inference.paying.funds import Funds, GrowingFunds, Quote
 from inference.paying.pricing import Rates
+from inference.receipt import Receipt
+from inference.routing.route import Route
 
-if TYPE_CHECKING:
-    from inference.completion import Completion
 
-
-async def take(run: "Completion", model: ModelSnapshot, rates: Rates) -> Funds:
+async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bool) -> Funds:
     """Hold what the run can cost before the next extension. Raises InsufficientCredits.
 
     There are three ways. A limit of at most HOLD_WHOLE_TOKENS is held whole. Without one, the hold covers a first slice
@@ -26,50 +22,58 @@ async def take(run: "Completion", model: ModelSnapshot, rates: Rates) -> Funds:
     The prompt is first bounded by its size in bytes, which costs nothing; when that does not fit, the engine counts it
     exactly. A request that the balance covers, but for other requests' open holds, waits for these to end.
     """
-    chat = run.chat
+    chat, model = route.chat, route.model
     limit = min(chat.completion_limit, model.context_tokens) if chat.completion_limit else None
     completion_tokens = limit or model.context_tokens
     is_short = limit is not None and limit <= settings.HOLD_WHOLE_TOKENS
-    fits = run.fit_to_balance or (bool(chat.tools) and not is_short)
+    fits = fits_balance or (bool(chat.tools) and not is_short)
     grows = not (is_short or fits)
     wanted = min(settings.SLICE_TOKENS, completion_tokens) if grows else completion_tokens
     least = min(settings.MINIMUM_ANSWER_TOKENS, wanted) if grows or fits else wanted
 
     quote = Quote(rates, prompt.bound(chat, model.overhead))
     try:
-        hold = await _hold(run, quote.nano(wanted), quote.nano(wanted))
+        hold = await _hold(receipt, quote.nano(wanted), quote.nano(wanted))
     except InsufficientCredits:
-        quote = await _counted(quote, run)
+        quote = await _counted(quote, route)
         if quote.is_exact and limit is None:
             # An answer has what the prompt leaves of the context; a limit beyond that, the engine refuses.
             wanted = min(wanted, max(1, model.context_tokens - quote.prompt_tokens))
             least = min(least, wanted)
-        hold = await _hold(run, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)
+        hold = await _hold(receipt, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)
 
     if grows:
-        return GrowingFunds(hold, completion_tokens, limit, quote=quote, chat=chat, engine=run.engine)
+        return GrowingFunds(
+            hold,
+            completion_tokens,
+            limit,
+            context_tokens=model.context_tokens,
+            quote=quote,
+            chat=chat,
+            engine=route.engine,
+        )
     if hold.amount_nano >= quote.nano(wanted):
         return Funds(hold, wanted, limit)
     clamped_to = max(least, rates.completion_tokens_for(hold.amount_nano, quote.prompt_tokens))
     return Funds(hold, clamped_to, clamped_to, clamped_to)
 
 
-async def _hold(run: "Completion", least_nano: int, most_nano: int, wait_seconds: float = 0) -> ledger.Held:
+async def _hold(receipt: Receipt, least_nano: int, most_nano: int, wait_seconds: float = 0) -> ledger.Held:
     return await ledger.take_up_to(
-        run.caller.team_id,
+        receipt.caller.team_id,
         least_nano,
         most_nano,
-        run=run.id,
-        project=str(run.caller.project_id),
-        key=run.caller.key_id,
+        run=receipt.id,
+        project=str(receipt.caller.project_id),
+        key=receipt.caller.key_id,
         seconds=settings.RUN_SECONDS + settings.HOLD_GRACE_SECONDS,
         wait_seconds=wait_seconds,
     )
 
 
-async def _counted(quote: Quote, run: "Completion") -> Quote:
+async def _counted(quote: Quote, route: Route) -> Quote:
     """Return the quote with the prompt as the engine counts it; as it was if the engine cannot."""
     try:
-        return quote.exactly(await run.engine.count_prompt(run.chat))
+        return quote.exactly(await route.engine.count_prompt(route.chat))
     except EngineError:
         return quote

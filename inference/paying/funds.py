@@ -13,7 +13,7 @@ from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines.base import Engine
 from inference.errors import EngineError
-from inference.paying.counting import text_of, told
+from inference.paying.counting import Sense, text_of, told
 from inference.paying.pricing import Rates
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class Quote(msgspec.Struct, frozen=True):
         return self.rates.bound_nano(self.prompt_tokens, completion_tokens)
 
     def exactly(self, prompt_tokens: int | None) -> "Quote":
-        """Return the quote for a prompt that was counted, if it could be."""
-        return self if prompt_tokens is None else Quote(self.rates, prompt_tokens, is_exact=True)
+        """Return the quote for a prompt that was counted, if it could be: no prompt is empty."""
+        return self if not prompt_tokens else Quote(self.rates, prompt_tokens, is_exact=True)
 
 
 class Funds:
@@ -90,11 +90,13 @@ class GrowingFunds(Funds):
         completion_tokens: int,
         engine_limit: int | None,
         *,
+        context_tokens: int,
         quote: Quote,
         chat: Chat,
         engine: Engine,
     ) -> None:
         super().__init__(hold, completion_tokens, engine_limit)
+        self._sense = Sense(context_tokens, completion_tokens)
         self._quote = quote
         self._chat = chat
         self._engine = engine
@@ -109,14 +111,14 @@ class GrowingFunds(Funds):
         """Whether these are paid for; begins to grow when less than half a slice is left."""
         quote, tokens = self._quote, self._tokens
         for chunk in chunks:
-            quote, tokens = _with(chunk, quote, tokens)
+            quote, tokens = self._with(chunk, quote, tokens)
         return self._accept(chunks, quote, tokens)
 
     async def pay(self, chunks: list[Chunk], take: Take) -> None:
         """Have the chunks taken as they are paid for, waiting for the hold to grow. Raises InsufficientCredits."""
         paid: list[Chunk] = []
         for chunk in chunks:
-            if not self._accept([chunk], *_with(chunk, self._quote, self._tokens)):
+            if not self._accept([chunk], *self._with(chunk, self._quote, self._tokens)):
                 if paid:
                     take(paid, self.completion_tokens)
                     paid = []
@@ -130,6 +132,16 @@ class GrowingFunds(Funds):
             await asyncio.wait([self._growth])
             self._growth.result()
             self._growth = None
+
+    def _with(self, chunk: Chunk, quote: Quote, tokens: int) -> tuple[Quote, int]:
+        """Return what the run has to cover with one more chunk: as the engine says, or as its bytes bound it."""
+        usage = told(chunk, self._sense)
+        if usage:
+            exact = quote if quote.is_exact and quote.prompt_tokens == usage.prompt_tokens else None
+            return exact or quote.exactly(usage.prompt_tokens), usage.completion_tokens
+        text = text_of(chunk)
+        # Without text it is a token all the same: a part of a character, or one that is not shown.
+        return quote, tokens + max(1, len(text) if text.isascii() else len(text.encode()))
 
     def _accept(self, chunks: list[Chunk], quote: Quote, tokens: int) -> bool:
         """Take note of chunks if the hold covers them; what only closes the answer is never refused."""
@@ -146,7 +158,7 @@ class GrowingFunds(Funds):
 
     async def _afford(self, chunk: Chunk) -> None:
         """Have a chunk covered: by growing; where that is refused, by counting exactly. Raises InsufficientCredits."""
-        quote, tokens = _with(chunk, self._quote, self._tokens)
+        quote, tokens = self._with(chunk, self._quote, self._tokens)
         await self.rest()
         if self._accept([chunk], quote, tokens):
             return
@@ -169,7 +181,7 @@ class GrowingFunds(Funds):
 
     async def _counted(self, chunk: Chunk, quote: Quote, tokens: int) -> tuple[Quote, int]:
         """Return what the run has to cover with this chunk, as the engine's tokenizer counts it, if it can."""
-        if told(chunk):
+        if told(chunk, self._sense):
             return quote, tokens
         chunks = [*self._paid, chunk]
         # A token without text is part of the next one with text, or else hidden.
@@ -208,17 +220,6 @@ class GrowingFunds(Funds):
             self._refusal = None
         except LedgerError as error:
             self._refusal = error
-
-
-def _with(chunk: Chunk, quote: Quote, tokens: int) -> tuple[Quote, int]:
-    """Return what a run has to cover with one more chunk: as the engine says, or as the chunk's bytes bound it."""
-    usage = told(chunk)
-    if usage:
-        exact = quote if quote.is_exact and quote.prompt_tokens == usage.prompt_tokens else None
-        return exact or quote.exactly(usage.prompt_tokens), usage.completion_tokens
-    text = text_of(chunk)
-    # Without text it is a token all the same: a part of a character, or one that is not shown.
-    return quote, tokens + max(1, len(text) if text.isascii() else len(text.encode()))
 
 
 def _is_closing(chunk: Chunk) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from inference.chat import Chat, ImagePart
+from inference.chat import Chat
 
 # An average of four bytes a token holds for English text in byte-level vocabularies.
 BYTES_PER_TOKEN = 4
@@ -16,7 +16,8 @@ _ESCAPED, _ESCAPED_EXTRA_BYTES = (b"<", b">", b"&", b"'"), 5
 class Overhead(msgspec.Struct, frozen=True):
     """What a model adds to the words of a prompt, in tokens at most: its template, in three shapes; and an image.
 
-    Without a figure for images, the model reads none: where one is sent all the same, its data is taken for text.
+    Without a figure for images, the model reads none (``ModelSnapshot.check``); were one sent all the same, its data
+    would be taken for text.
     """
 
     plain: int
@@ -45,11 +46,10 @@ def estimate(chat: Chat, image_tokens: int | None) -> int:
 def _message_tokens(chat: Chat, image_tokens: int | None, bytes_per_token: int) -> int:
     """Measure the messages as JSON, but their images in tokens."""
     text_bytes, tokens = len(msgspec.json.encode(chat.messages)), 0
-    for message in chat.messages if image_tokens is not None else ():
-        if isinstance(message.content, list):
-            images = [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
-            text_bytes -= sum(map(len, images))
-            tokens += len(images) * (image_tokens or 0)
+    if image_tokens is not None:
+        for url, _ in chat.images():
+            text_bytes -= len(url)
+            tokens += image_tokens
     return text_bytes // bytes_per_token + tokens
 
 

@@ -6,6 +6,7 @@ take turns.
 """
 
 import asyncio
+import itertools
 import math
 import time
 from collections import deque
@@ -23,6 +24,9 @@ from inference.routing.turns import Turns
 SERVICES_REMEMBERED: Final = 32
 
 
+_arrivals = itertools.count()
+
+
 class PlaceInLine(NamedTuple):
     """How many are served up to this one, itself included, and about how long that takes; None before that is known."""
 
@@ -31,15 +35,21 @@ class PlaceInLine(NamedTuple):
 
 
 class Ticket:
-    """One request on its way to a place: whose it is, where its conversation's beginning is, and who failed it."""
+    """One request on its way to a place: whose it is, where its conversation's beginning is, and who failed it.
+
+    A replica that cannot do what it asks has failed it before it was tried.
+    """
 
     def __init__(self, project_id: int, affinity: int) -> None:
         self.project_id = project_id
         self.affinity = affinity
         self.failed: set[Replica] = set()
+        self._arrival = next(_arrivals)
         self._line: Line | None = None
         self._entered_at = 0.0
         self._has_waited = False
+        # Its number, if it tries a replica that was left alone.
+        self._trial: int | None = None
         self._given: asyncio.Future[Replica]
 
     @property
@@ -71,11 +81,11 @@ class Line:
         QUEUE_LENGTH requests wait, for the last of whichever project has most of them.
         """
         self.know(model)
-        if ticket.failed.issuperset(self._replicas):
+        if self.has_failed(ticket):
             raise EngineUnavailable
         if not self._projects and (replica := choose(self._replicas, ticket.affinity, ticket.failed)):
             ticket._entered_at, ticket._has_waited = time.monotonic(), False
-            replica.enter()
+            ticket._trial = replica.enter()
             return replica
         self._join(ticket)
         try:
@@ -93,9 +103,13 @@ class Line:
         self._replicas = [replica_of(endpoint) for endpoint in model.endpoints]
         self._serve()
 
+    def has_failed(self, ticket: Ticket) -> bool:
+        """Whether every replica has failed it."""
+        return ticket.failed.issuperset(self._replicas)
+
     def leave(self, replica: Replica, ticket: Ticket | None = None) -> None:
         """Give a place back; the next in line gets it. Without the ticket, it was not used."""
-        replica.leave()
+        replica.leave(ticket._trial if ticket else None)
         if ticket:
             seconds = time.monotonic() - ticket._entered_at
             self._turns.took(ticket.project_id, seconds, self._places, is_counted=ticket._has_waited)
@@ -137,8 +151,9 @@ class Line:
         if ticket.project_id not in self._projects:
             self._turns.join(ticket.project_id, self._places)
         line = self._projects.setdefault(ticket.project_id, deque())
-        # Who was let down by a replica has waited already.
-        line.appendleft(ticket) if ticket.failed else line.append(ticket)
+        # Who was let down by a replica has waited already, and so have those who came before.
+        came_later = (place for place, other in enumerate(line) if ticket.failed and other._arrival > ticket._arrival)
+        line.insert(next(came_later, len(line)), ticket)
         ticket._line = self
         ticket._given = asyncio.get_running_loop().create_future()
         self._serve()
@@ -160,7 +175,8 @@ class Line:
         if ticket._line:
             self._remove(ticket)
         elif not ticket._given.cancelled() and not ticket._given.exception():
-            self.leave(ticket._given.result())
+            ticket._given.result().leave(ticket._trial)
+            self._serve()
 
     def _remove(self, ticket: Ticket) -> None:
         ticket._line = None
@@ -182,16 +198,24 @@ class Line:
                 self._turns.take(ticket.project_id)
                 ticket._entered_at, ticket._has_waited = time.monotonic(), True
                 self._served.append(ticket._entered_at)
-                replica.enter()
+                ticket._trial = replica.enter()
                 ticket._given.set_result(replica)
 
     def _next(self) -> tuple[Ticket, Replica] | None:
         if not any(replica.is_free for replica in self._replicas):
             return None
+        # Whom these have failed, nobody else has a place for: it is the same for all who wait for the same.
+        hopeless: list[set[Replica]] = []
         for project in sorted(self._projects, key=self._turns.had_by):
-            first = self._projects[project][0]
-            if replica := choose(self._replicas, first.affinity, first.failed):
-                return first, replica
+            for ticket in self._projects[project]:
+                if any(ticket.failed >= failed for failed in hopeless):
+                    continue
+                if replica := choose(self._replicas, ticket.affinity, ticket.failed):
+                    return ticket, replica
+                if not ticket.failed:
+                    # No replica has a place.
+                    return None
+                hopeless.append(ticket.failed)
         return None
 
 

@@ -1,5 +1,6 @@
 """The servers that answer for a model, as this process knows them: how busy each is, and whether it works."""
 
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -15,6 +16,9 @@ from inference.routing.throughput import Throughput
 # A conversation goes back to where its beginning is in the cache, unless that replica is busier than the least busy one
 # by more than this share of its places.
 AFFINITY_SLACK: Final = 0.25
+# One that called itself full is left alone for so long, as far as others have places: it refuses quickly, and would
+# look like the least busy of all.
+FULL_SECONDS: Final = 1.0
 
 
 class Failure(NamedTuple):
@@ -33,6 +37,7 @@ class Replica:
         self.circuit = Circuit()
         self.throughput = Throughput()
         self.last_failure: Failure | None = None
+        self._full_until = 0.0
 
     @property
     def places(self) -> int:
@@ -49,22 +54,35 @@ class Replica:
         """Whether it has a place."""
         return self.running < self.places
 
-    def enter(self) -> None:
-        """Take a place."""
-        self.running += 1
-        self.circuit.attempt()
+    @property
+    def says_full(self) -> bool:
+        """Whether it said lately that it has no place, whatever we know of."""
+        return time.monotonic() < self._full_until
 
-    def leave(self) -> None:
+    def enter(self) -> int | None:
+        """Take a place; return the trial's number where this is one, for ``leave``."""
+        self.running += 1
+        return self.circuit.attempt()
+
+    def leave(self, trial: int | None = None) -> None:
         """Give the place back."""
         self.running -= 1
-        self.circuit.give_up()
+        if trial is not None:
+            self.circuit.give_up(trial)
 
-    def fail(self, error: EngineError) -> None:
-        """Note how a request failed. A refusal is the request's own fault, and a full server is no broken one."""
+    def fail(self, error: EngineError, *, has_begun: bool = False) -> None:
+        """Note how a request failed, before its first token or after it.
+
+        A refusal is the request's own fault, and a full server is no broken one.
+        """
         if isinstance(error, EngineRefused):
             return
         self.last_failure = Failure(f"{type(error).__name__}: {error}", timezone.now())
-        if not isinstance(error, EngineOverloaded):
+        if isinstance(error, EngineOverloaded):
+            self._full_until = time.monotonic() + FULL_SECONDS
+        elif has_begun:
+            self.circuit.break_off()
+        else:
             self.circuit.fail(at_once=isinstance(error, EngineUnavailable))
 
     def fall_silent(self) -> None:
@@ -99,10 +117,11 @@ def choose(replicas: Sequence[Replica], affinity: int, failed: Collection[Replic
     untried = [replica for replica in replicas if replica not in failed]
     working = [replica for replica in untried if replica.circuit.lets_through] or untried
     free = [replica for replica in working if replica.is_free]
+    free = [replica for replica in free if not replica.says_full] or free
     if len(free) < 2:
         return free[0] if free else None
     least = min(replica.load for replica in free)
     favourite = max(working, key=lambda replica: hash((affinity, replica.endpoint.id)))
-    if favourite.is_free and favourite.load <= least + AFFINITY_SLACK:
+    if favourite in free and favourite.load <= least + AFFINITY_SLACK:
         return favourite
     return min(free, key=lambda replica: replica.load)

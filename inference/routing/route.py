@@ -2,22 +2,22 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from inference import metrics
+from inference import catalogue, metrics
 from inference.catalogue import ModelSnapshot
+from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines import engine_for
-from inference.errors import EngineError, EngineFailed, EngineRefused
+from inference.engines.base import Engine
+from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, UnsupportedParameter
+from inference.metrics import Meter
+from inference.receipt import Receipt
 from inference.routing.affinity import affinity_of
 from inference.routing.line import Line, Ticket, line_for
 from inference.routing.replicas import Replica, choose, replica_of
 
-if TYPE_CHECKING:
-    from inference.completion import Completion
-    from inference.engines.base import Engine
-
-# A request that breaks whoever answers it must not reach them all.
+# A request that breaks whoever answers it must not reach them all; one that finds them full breaks nobody.
 MAX_ATTEMPTS: Final = 3
 # What an engine sends before its first output is kept back until then, but no more of it than this many chunks.
 MAX_KEPT_BACK: Final = 16
@@ -33,18 +33,25 @@ class Beginning(NamedTuple):
 class Route:
     """One request's way to its answer."""
 
-    def __init__(self, run: "Completion", model: ModelSnapshot) -> None:
-        self._run = run
-        self._model = model
-        affinity = affinity_of(run.caller.project_id, run.chat) if len(model.endpoints) > 1 else 0
-        self.ticket = Ticket(run.caller.project_id, affinity)
+    def __init__(self, model: ModelSnapshot, chat: Chat, receipt: Receipt, meter: Meter) -> None:
+        self.model = model
+        self.chat = chat
+        self._receipt = receipt
+        self._meter = meter
+        project_id = receipt.caller.project_id
+        self.ticket = Ticket(project_id, affinity_of(project_id, chat) if len(model.endpoints) > 1 else 0)
+        if len({endpoint.kind for endpoint in model.endpoints}) > 1:
+            self.ticket.failed |= self._unable()
+        # How many replicas it may have broken.
+        self._failures = 0
         # Who answers, once one does.
         self.replica: Replica
+        # Until then, that of the replica that would most likely answer, for questions that come before.
+        self.engine = self._nearest()
 
-    def nearest(self) -> "Engine":
-        """Return the engine of the replica that would most likely answer, for questions that come before."""
-        replicas = [replica_of(endpoint) for endpoint in self._model.endpoints]
-        replica = choose(replicas, self.ticket.affinity) or replicas[0]
+    def _nearest(self) -> Engine:
+        replicas = [replica_of(endpoint) for endpoint in self.model.endpoints]
+        replica = choose(replicas, self.ticket.affinity, self.ticket.failed) or replicas[0]
         return engine_for(replica.endpoint)
 
     @asynccontextmanager
@@ -53,54 +60,66 @@ class Route:
 
         After the first output nobody else is asked: the caller has it. Raises what the last replica failed with.
         """
-        line = line_for(self._model)
+        line = line_for(self.model)
         is_over = False
         while not is_over:
             replica = await self._enter(line)
             try:
-                async with aclosing(self._engine_of(replica).stream(self._run.chat, limit)) as stream:
+                async with aclosing(self._engine_of(replica).stream(self.chat, limit)) as stream:
                     try:
                         beginning = await _begin(stream)
                     except EngineError as error:
                         self._let_down(replica, error)
-                        if not self._may_ask_another(error):
+                        if not self._may_ask_another(line, error):
                             raise
                         continue
                     is_over = True
-                    replica.circuit.succeed()
+                    replica.circuit.begin()
                     try:
                         yield Beginning(beginning, stream)
                     except EngineError as error:
-                        self._let_down(replica, error)
+                        self._let_down(replica, error, has_begun=True)
                         raise
+                    replica.circuit.succeed()
             finally:
                 line.leave(replica, self.ticket)
-                self._run.meter.left()
+                self._meter.left()
+
+    def _unable(self) -> set[Replica]:
+        """Return the replicas that cannot do what is asked, unless none can: then whoever is nearest says so."""
+        unable = set()
+        for endpoint in self.model.endpoints:
+            try:
+                engine_for(endpoint).check(self.chat)
+            except UnsupportedParameter:
+                unable.add(replica_of(endpoint))
+        return unable if len(unable) < len(self.model.endpoints) else set()
 
     async def _enter(self, line: Line) -> Replica:
-        run = self._run
-        run.meter.queued()
-        replica = self.replica = await line.enter(self._model, self.ticket)
-        run.meter.admitted()
-        run.receipt.endpoint_id = replica.endpoint.id
+        self._meter.queued()
+        # The wait for credits, or for one that failed in the end, was long enough for the endpoints to change.
+        replica = self.replica = await line.enter(catalogue.newest(self.model), self.ticket)
+        self._meter.admitted()
+        self._receipt.endpoint_id = replica.endpoint.id
         return replica
 
-    def _engine_of(self, replica: Replica) -> "Engine":
+    def _engine_of(self, replica: Replica) -> Engine:
         engine = engine_for(replica.endpoint)
-        if engine is not self._run.engine:
-            # Another server of the same model may speak another dialect, and refuse what the first one can do.
-            engine.check(self._run.chat)
-            self._run.engine = engine
+        if engine is not self.engine:
+            # One that came since may speak another dialect, and refuse what the others can do.
+            engine.check(self.chat)
+            self.engine = engine
         return engine
 
-    def _let_down(self, replica: Replica, error: EngineError) -> None:
-        replica.fail(error)
+    def _let_down(self, replica: Replica, error: EngineError, *, has_begun: bool = False) -> None:
+        replica.fail(error, has_begun=has_begun)
         self.ticket.failed.add(replica)
+        self._failures += not isinstance(error, EngineOverloaded)
         metrics.upstream_failed(replica.endpoint.id, error)
 
-    def _may_ask_another(self, error: EngineError) -> bool:
-        failures = len(self.ticket.failed)
-        return not isinstance(error, EngineRefused) and failures < min(MAX_ATTEMPTS, len(self._model.endpoints))
+    def _may_ask_another(self, line: Line, error: EngineError) -> bool:
+        is_final = isinstance(error, EngineRefused) or self._failures >= MAX_ATTEMPTS
+        return not (is_final or line.has_failed(self.ticket))
 
 
 async def _begin(stream: AsyncGenerator[list[Chunk], None]) -> list[Chunk]:

@@ -1,6 +1,8 @@
 """These tests run after the whole chain of migrations, as every test with a database does."""
 
 import asyncio
+from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 from django.core.management import call_command
@@ -8,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, transaction
 
 from accounts.models import Team
 from credits import audit, ledger, triggers
-from credits.hashing import chain_problems, entry_hash
+from credits.hashing import EntryRecord, chain_problems, entry_hash
 from credits.models import Account, Entry, Hold
 from tests.credits.scenes import DOLLAR, take
 
@@ -60,6 +62,18 @@ def test_entries_form_a_chain_from_the_first(team: Team) -> None:
     assert [entry.previous_hash for entry in entries] == ["", *(entry.hash for entry in entries[:-1])]
     assert [entry.hash for entry in entries] == [entry_hash(entry) for entry in entries]
     assert Account.objects.get(team=team).entry_hash == entries[-1].hash
+
+
+def test_the_hash_is_that_of_the_documented_bytes() -> None:
+    moment = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+    reason = '"quoted", naïve, \\ and 漢字/</'
+    entry = EntryRecord(7, 2, "charge", -(2**62), 0, 5, "run", "1", "3", "key", "", reason, moment, "ab" * 32, "")
+    written = (
+        f'["parley-entry-1","{"ab" * 32}",7,2,"charge",-4611686018427387904,0,5,"run","1","3","key","",'
+        r'"\"quoted\", naïve, \\ and 漢字/</",'
+        '"2026-01-31T23:59:59.000000+00:00"]'
+    )
+    assert entry_hash(entry) == sha256(written.encode()).hexdigest()
 
 
 def test_a_tampered_entry_is_named(team: Team) -> None:

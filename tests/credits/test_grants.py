@@ -102,3 +102,17 @@ def test_the_command_refuses_a_negative_amount_an_unknown_team_and_no_reason(tea
             call_command("grant_credits", "--reason", "pilot", *arguments)
     with pytest.raises(CommandError):
         call_command("grant_credits", "analysts", "5", "--reason", "")
+
+
+@pytest.mark.parametrize(
+    ("dollars", "said"),
+    [
+        ("-5", "-$5.00 is below the smallest amount, $0.000000001"),
+        ("1000000001", "$1,000,000,001.00 is beyond the largest amount, $1,000,000,000.00"),
+        ("9" * 13, "'9999999999999' is beyond the largest amount, $1,000,000,000.00"),
+    ],
+)
+def test_the_command_answers_in_dollars(team: Team, dollars: str, said: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command("grant_credits", "--reason", "pilot", "analysts", "--", dollars)
+    assert str(refused.value) == said

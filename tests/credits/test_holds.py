@@ -1,7 +1,7 @@
 import asyncio
 import math
 import random
-import time
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -17,6 +17,7 @@ from credits.errors import (
 )
 from credits.models import Account, Hold
 from tests.credits.scenes import DOLLAR, outcomes, take
+from tests.patience import Stopwatch
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
 
@@ -64,12 +65,14 @@ def test_a_waiting_hold_starts_at_once_when_another_ends(team: Team) -> None:
         first = await take(team.pk, 10 * DOLLAR)
         second = asyncio.create_task(take(team.pk, 10 * DOLLAR, wait_seconds=30))
         await asyncio.sleep(0.1)
-        started_at = time.monotonic()
-        await ledger.release(first.id)
-        await second
-        return time.monotonic() - started_at
+        with Stopwatch() as watch:
+            await ledger.release(first.id)
+            held = await second
+        await ledger.release(held.id)
+        return watch.seconds
 
-    assert asyncio.run(scene()) < ledger.LOOK_AGAIN_SECONDS
+    # Whoever does not hear of it looks again after most of that time, every time.
+    assert min(asyncio.run(scene()) for _ in range(5)) < ledger.LOOK_AGAIN_SECONDS / 2
 
 
 def test_a_waiter_hears_of_a_freed_hold_or_of_none(team: Team) -> None:
@@ -96,11 +99,10 @@ def test_an_expired_hold_is_available_again_without_a_sweeper(team: Team, accoun
 
 def test_an_extension_takes_more_and_lives_longer(team: Team, account: Account) -> None:
     async def scene() -> None:
-        held = await take(team.pk, 4 * DOLLAR, seconds=0.2)
-        longer = await ledger.extend(held.id, 5 * DOLLAR, seconds=60)
+        held = await take(team.pk, 4 * DOLLAR, seconds=60)
+        longer = await ledger.extend(held.id, 5 * DOLLAR, seconds=600)
         assert longer.amount_nano == 9 * DOLLAR
-        assert longer.expires_at > held.expires_at
-        await asyncio.sleep(0.3)
+        assert longer.expires_at - held.expires_at > timedelta(seconds=500)
         with pytest.raises(InsufficientCredits) as refusal:
             await ledger.extend(held.id, 2 * DOLLAR, seconds=60)
         assert (refusal.value.available_nano, refusal.value.needed_nano) == (10 * DOLLAR, 11 * DOLLAR)

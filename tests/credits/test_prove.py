@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -19,6 +18,7 @@ from django.db import connection
 from accounts.models import Team
 from credits.models import Account, Entry
 from credits.proofs import places
+from tests.patience import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
 
@@ -85,22 +85,15 @@ def test_an_interrupted_proof_leaves_nothing_behind(sent: signal.Signals, team: 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    _wait_until(_scratch_places)
+    until(_scratch_places)
     begun = psutil.Process(process.pid).children(recursive=True)
     time.sleep(1)
     process.send_signal(sent)
-    process.communicate(timeout=60)
+    process.communicate(timeout=2 * PATIENCE_SECONDS)
     assert process.returncode != 0
-    _wait_until(lambda: not _scratch_places())
-    psutil.wait_procs(begun, timeout=60)
+    until(lambda: not _scratch_places())
+    psutil.wait_procs(begun, timeout=2 * PATIENCE_SECONDS)
     assert not [child for child in begun if child.is_running()]
-
-
-def _wait_until(is_so: Callable[[], object]) -> None:
-    give_up_at = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_the_report_says_what_was_proved(team: Team, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``manage.py set_budget``: bounds for a team, a project and a key."""
 
 import json
+import re
 
 import pytest
 from channels.db import database_sync_to_async
@@ -80,4 +81,21 @@ async def test_the_refusal_names_the_budget_to_the_caller(team: Team, key: ApiKe
     project = await database_sync_to_async(Project.objects.get)(team=team)
     with pytest.raises(InsufficientCredits) as refused:
         await hold(team, project, key.pk)
-    assert f"the daily budget of the key {key.pk} is used up" in refused.value.message
+    assert f"what is left of the daily budget of the key {key.pk} (anew at " in refused.value.message
+    assert re.search(r"\d{4}-\d\d-\d\d 00:00 UTC\) does not cover this request$", refused.value.message)
+
+
+async def test_the_refusal_of_a_projects_budget_tells_no_number_of_ours(team: Team, key: ApiKey) -> None:
+    await ledger.agrant(team.pk, 10 * NANO, reason="test", actor="test")
+    await _call("set_budget", f"{team}/inference", "0.5", "--period", "total")
+    project = await database_sync_to_async(Project.objects.get)(team=team)
+    with pytest.raises(InsufficientCredits) as refused:
+        await hold(team, project, key.pk)
+    assert refused.value.message.endswith("what is left of the total budget of the project does not cover this request")
+
+
+async def test_the_refusal_for_want_of_credits_says_so(team: Team, key: ApiKey) -> None:
+    project = await database_sync_to_async(Project.objects.get)(team=team)
+    with pytest.raises(InsufficientCredits) as refused:
+        await hold(team, project, key.pk)
+    assert refused.value.message.endswith("what is left of the credits does not cover this request")

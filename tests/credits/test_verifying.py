@@ -138,3 +138,7 @@ def test_an_export_of_an_account_without_entries_verifies(team: Team) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be read"):
         _verify("--file", tmp_path / "nothing")
+
+
+def test_one_entry_is_spoken_of_as_one(team: Team) -> None:
+    assert "1 entry fits, balance $10.00" in _verify("analysts")

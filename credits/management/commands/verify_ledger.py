@@ -66,4 +66,5 @@ class Command(BaseCommand):
         return ""
 
     def _report(self, name: str, entries: int, balance_nano: int, last_hash: str) -> None:
-        self.stdout.write(f"{name}: {entries} entries fit, balance {format_dollars(balance_nano)}, hash {last_hash}")
+        fit = "1 entry fits" if entries == 1 else f"{entries} entries fit"
+        self.stdout.write(f"{name}: {fit}, balance {format_dollars(balance_nano)}, hash {last_hash}")

@@ -10,6 +10,7 @@ from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.models import Run
 from inference.paying import counting, prompt
+from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.server import FakeServer
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import chat, prompt_tokens
@@ -122,3 +123,14 @@ async def test_counts_that_make_no_sense_are_no_counts(nonsense: Usage) -> None:
     assert source == Run.Counting.ESTIMATE
     assert 40 <= usage.completion_tokens <= 100
     assert 1 <= usage.prompt_tokens <= 4_096
+
+
+@pytest.mark.parametrize("counted", [-5, 10**9, 2**70])
+async def test_a_tokenizer_that_makes_no_sense_counts_nothing(counted: int) -> None:
+    sense = counting.Sense(prompt=4_096, completion=1_000)
+    with FakeOpenAI(owned_by="vllm") as vllm:
+        engine = engine_for(EndpointAddress("openai", vllm.url, upstream_model=vllm.model))
+        vllm.script.response = (200, "application/json", b'{"count": %d}' % counted)
+        usage, source = await counting.count(answer_of(text("x" * 400)), 1, chat(), engine, sense)
+    assert (usage.completion_tokens, source) == (100, ESTIMATE)
+    assert usage.prompt_tokens == prompt.estimate(chat(), None)

@@ -163,26 +163,6 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     late.cancel()
 
 
-async def test_who_was_let_down_by_a_replica_goes_first_and_elsewhere() -> None:
-    line, pair = Line(), model(endpoint(), endpoint())
-    places = [await line.enter(pair, ticket()) for _ in range(2)]
-    patient, unlucky = ticket(), ticket()
-    unlucky.failed.add(places[0])
-    tasks = [enter(line, pair, patient), enter(line, pair, unlucky)]
-    await settle()
-    assert (position(unlucky), position(patient)) == (1, 2)
-    line.leave(places[0])
-    await settle()
-    # The place that came free is the one that failed it: the next in line may have it.
-    assert not tasks[1].done()
-    line.leave(places[1])
-    assert await tasks[1] is places[1]
-    tasks[0].cancel()
-    unlucky.failed.update(places)
-    with pytest.raises(EngineUnavailable):
-        await line.enter(pair, unlucky)
-
-
 async def test_the_wait_is_estimated_by_the_pace_of_late() -> None:
     line, single = Line(), model(endpoint())
     place = await line.enter(single, ticket())

@@ -7,7 +7,7 @@ import pytest
 
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
 from inference.routing import circuit
-from inference.routing.replicas import Replica, choose
+from inference.routing.replicas import FULL_SECONDS, Replica, choose
 from tests.inference.routing.test_line import endpoint
 
 
@@ -65,6 +65,20 @@ def test_a_refused_connection_is_avoided_at_once_and_a_bad_answer_after_three() 
         assert home.last_failure.error.startswith(type(error).__name__)
 
 
+def test_one_whose_answers_break_off_is_avoided_after_three_unless_one_is_whole() -> None:
+    for whole, is_avoided in ((False, True), (True, False)):
+        pair = replicas(8, 8)
+        home = choose(pair, 1)
+        assert home
+        for number in range(3):
+            assert choose(pair, 1) is home
+            home.circuit.begin()
+            home.fail(EngineFailed(), has_begun=True)
+            if whole and number == 1:
+                home.circuit.succeed()
+        assert (choose(pair, 1) is not home) is is_avoided
+
+
 @pytest.mark.parametrize("error", [EngineRefused(), EngineOverloaded()])
 def test_a_refusal_and_a_full_server_are_no_failures(error: EngineError) -> None:
     single = replicas(8)[0]
@@ -93,18 +107,74 @@ def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypa
         opened_for = min(2 * opened_for, circuit.LONGEST_SECONDS)
     assert opened_for < 30
     home.enter()
-    home.circuit.succeed()
+    home.circuit.begin()
     home.enter()
     assert choose(pair, 1) is home
 
 
-def test_one_that_says_it_is_well_is_tried_at_once() -> None:
+def test_who_came_before_the_trial_and_ends_during_it_lets_nobody_else_try() -> None:
     pair = replicas(8, 8)
     home = choose(pair, 1)
     assert home
+    earlier = home.enter()
     home.fail(EngineUnavailable())
     home.circuit.invite()
+    trial = home.enter()
+    home.leave(earlier)
+    assert choose(pair, 1) is not home
+    home.leave(trial)
     assert choose(pair, 1) is home
+
+
+def test_one_that_called_itself_full_is_left_to_others_as_far_as_they_have_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pair = replicas(1, 1)
+    home = choose(pair, 1)
+    assert home
+    home.fail(EngineOverloaded())
+    other = choose(pair, 1)
+    assert other
+    assert other is not home
+    other.enter()
+    assert choose(pair, 1) is home
+    other.leave()
+    now += FULL_SECONDS
+    assert choose(pair, 1) is home
+
+
+def test_one_that_was_away_and_says_it_is_well_is_tried_at_once() -> None:
+    for is_silent in (False, True):
+        pair = replicas(8, 8)
+        home = choose(pair, 1)
+        assert home
+        home.fall_silent() if is_silent else home.fail(EngineUnavailable())
+        home.circuit.invite()
+        assert choose(pair, 1) is home
+
+
+def test_those_who_fail_together_open_a_circuit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    for _ in range(8):
+        home.fail(EngineUnavailable())
+    now += circuit.SHORTEST_SECONDS
+    assert choose(pair, 1) is home
+
+
+def test_one_that_answers_badly_is_left_alone_for_its_time_though_it_says_it_is_well() -> None:
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    for _ in range(3):
+        home.fail(EngineFailed())
+    home.circuit.invite()
+    assert choose(pair, 1) is not home
 
 
 def test_where_none_is_trusted_trying_is_better_than_giving_up() -> None:
