@@ -6,13 +6,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.utils import timezone
 
-from inference.models import LAST_START, Endpoint, Model, Price
+from inference.models import FEATURES, LAST_START, MODALITIES, Endpoint, Model, Price
 from inference.registration import checked_base_url, microcredits_per_mtok
 
-MODALITIES = ["text", "image", "audio", "video", "embedding"]
-FEATURES = ["tools", "json_mode", "structured_output", "reasoning"]
 # A new version starts when every process has heard of it, which takes a second: no run is charged by another version
 # than the list of prices says.
 PRICE_LEAD = timedelta(seconds=2)
@@ -105,6 +104,8 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at 
     credential = forms.CharField(
         max_length=500,
         required=False,
+        # Anything else cannot be sent in a header.
+        validators=[RegexValidator(r"\A[!-~]*\Z", "A credential is printable ASCII without spaces.")],
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="Sent to the engine as a Bearer token. Never shown; empty keeps the one there is, "
         "unless the address or the kind changes: another server must not be handed it.",

@@ -174,6 +174,14 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
         """The caller's own bound on generated tokens, under either of its names."""
         return self.max_completion_tokens or self.max_tokens
 
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Yield each image's address, with the path of its part in the body."""
+        for number, message in enumerate(self.messages):
+            if isinstance(message.content, list):
+                for place, part in enumerate(message.content):
+                    if isinstance(part, ImagePart):
+                        yield part.image_url.url, f"messages[{number}].content[{place}]"
+
     @property
     def wants_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""

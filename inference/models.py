@@ -16,6 +16,9 @@ MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
 # Outside of these a price's start is a slip of the keyboard.
 FIRST_START = datetime(2000, 1, 1, tzinfo=UTC)
 LAST_START = datetime(2200, 1, 1, tzinfo=UTC)
+# What a model may read, and what it can do, by the names that most of them share.
+MODALITIES = ("text", "image", "audio", "video", "embedding")
+FEATURES = ("tools", "json_mode", "structured_output", "reasoning")
 # More requests at once than any process could hold are a slip as well.
 MAX_CONCURRENCY = 100_000
 

@@ -48,6 +48,8 @@ class Description(msgspec.Struct, frozen=True):
     context_tokens: int | None = None
     concurrency: int | None = None
     pipeline_tag: str | None = None
+    modalities: tuple[str, ...] | None = None
+    features: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -1,6 +1,6 @@
 """llama.cpp's server: OpenAI's dialect with running counts and a tokenizer."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import structs
@@ -12,6 +12,7 @@ from inference.engines.openai import OpenAIEngine
 from inference.engines.reading import AnswerReader
 from inference.engines.requests import refuse_given
 from inference.engines.wire import Event
+from inference.errors import EngineError, EngineRefused
 
 # It skips what it does not know; an option without its effect is refused here instead.
 _IGNORED = ("cache_salt",)
@@ -57,6 +58,8 @@ class LlamaCppEngine(OpenAIEngine):
             model=props.model_alias,
             context_tokens=props.default_generation_settings.n_ctx,
             concurrency=props.total_slots,
+            modalities=props.modalities.names if props.modalities else None,
+            features=("tools",) if props.chat_template_caps.supports_tools else (),
         )
 
     def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
@@ -91,9 +94,24 @@ class LlamaCppEngine(OpenAIEngine):
         """Return what reads the answer to a chat."""
         return LlamaCppReader(self._address)
 
+    async def _meet(self, chat: Chat) -> None:
+        """Refuse tools where the chat template has no place for them: llama.cpp leaves them out in silence.
+
+        It is asked each time: another server with another template may have come in its place.
+        """
+        if not chat.tools or chat.tool_choice == "none":
+            return
+        try:
+            props = await self.ask("GET", "/props", type=_Props)
+        except EngineError:
+            # One that does not answer this will not answer the chat either, or has nothing to say about it.
+            return
+        if props.chat_template_caps.supports_tools is False:
+            raise EngineRefused("This model's chat template has no place for tools.", param="tools")
+
 
 class _InputTokens(msgspec.Struct):
-    input_tokens: int
+    input_tokens: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _Tokens(msgspec.Struct):
@@ -104,7 +122,22 @@ class _GenerationSettings(msgspec.Struct):
     n_ctx: int | None = None
 
 
+class _Modalities(msgspec.Struct):
+    vision: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("text", "image") if self.vision else ("text",)
+
+
+class _TemplateAbilities(msgspec.Struct, frozen=True):
+    supports_tools: bool | None = None
+
+
 class _Props(msgspec.Struct):
     default_generation_settings: _GenerationSettings
     total_slots: int | None = None
     model_alias: str | None = None
+    # Older ones tell neither.
+    modalities: _Modalities | None = None
+    chat_template_caps: _TemplateAbilities = _TemplateAbilities()

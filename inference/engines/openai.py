@@ -5,7 +5,7 @@ vLLM and SGLang can do more than the dialect has words for, and are known by who
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -20,6 +20,7 @@ from inference.engines.refusals import MAX_ERROR_BYTES, error_for
 from inference.engines.requests import check_common
 from inference.engines.sse import EventParser
 from inference.engines.watchdog import Watchdog
+from inference.engines.wire import UNREADABLE
 from inference.errors import EngineError, EngineFailed, EngineTimeout
 
 # A health check may run a real generation: TGI's does after an error.
@@ -40,6 +41,8 @@ _WITHOUT_EFFECT: dict[str, Any] = dict.fromkeys(
 _STREAM_OPTIONS = StreamOptions(include_usage=True)
 # Servers that refuse a request for a path that they do not have.
 _NO_SUCH_PATH = (404, 405, 501)
+# A server that is busy, or still loads behind a gateway.
+_LATER = (429, 502, 503, 504)
 
 
 class _RunningUsage(msgspec.Struct, frozen=True):
@@ -75,8 +78,7 @@ class OpenAIEngine:
     async def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
         """Generate an answer, yielding whatever each read from the socket brought."""
         began = time.monotonic()
-        if self._server is None:
-            await self._introduce()
+        await self._meet(chat)
         reader, parser = self.reader(chat), EventParser()
         body = self.encode(chat, max_tokens)
         first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
@@ -93,13 +95,12 @@ class OpenAIEngine:
                 watchdog.wait(patience())
                 while not reader.is_ended:
                     received = await response.receive()
-                    # A keep-alive is no event, and does not count as progress.
                     events = parser.feed(received)
                     chunks = reader.read(events) if received else reader.end()
+                    # A keep-alive, or an event that brings nothing, does not count as progress.
                     if chunks:
                         watchdog.rest()
                         yield chunks
-                    if events:
                         watchdog.wait(patience())
             if reader.failure:
                 raise reader.failure
@@ -192,11 +193,18 @@ class OpenAIEngine:
     ) -> tuple[int, bytes]:
         return await http.fetch(method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES)
 
+    async def _meet(self, chat: Chat) -> None:
+        """Learn about the server what this chat's answer depends on. Raises EngineRefused if it cannot do it."""
+        if self._server is None:
+            await self._introduce()
+
     async def _introduce(self) -> None:
-        """Ask who is there. Who does not answer is asked again; who answers with anything else is nobody we know."""
+        """Ask who is there. Who does not answer yet is asked again; who answers anything else is nobody we know."""
         try:
             status, answer = await self._fetch("GET", "/v1/models", seconds=INTRODUCTION_SECONDS)
         except EngineError:
+            return
+        if status in _LATER:
             return
         try:
             self._server = _decoded(answer, _Models).server if status == 200 else ""
@@ -248,12 +256,12 @@ class _Models(msgspec.Struct):
 class _Counted(msgspec.Struct):
     """The answer to a count."""
 
-    count: int
+    count: Annotated[int, msgspec.Meta(ge=0)]
 
 
 def _decoded(answer: bytes, type: type[Answered]) -> Answered:
     """Read an answer. Raises EngineFailed."""
     try:
         return msgspec.json.decode(answer, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise EngineFailed from error

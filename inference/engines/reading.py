@@ -4,12 +4,13 @@ import uuid
 from typing import ClassVar
 
 import msgspec
+from msgspec import Raw
 from msgspec.json import decode
 
 from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines.base import Address
 from inference.engines.refusals import error_for, status_of
-from inference.engines.wire import Event, WireChoice, WireToolCall, decode_event
+from inference.engines.wire import UNREADABLE, Event, WireChoice, WireToolCall, decode_event
 from inference.errors import EngineError, EngineFailed
 
 DONE = b"[DONE]"
@@ -51,7 +52,7 @@ class AnswerReader:
                 return chunks + self.end()
             try:
                 chunk = self.chunk(decode_event(event))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 return chunks + self.fail(EngineFailed())
             except EngineError as error:
                 return chunks + self.fail(error)
@@ -85,7 +86,7 @@ class AnswerReader:
         choice = event.choices[0]
         finish_reason = self._finished(choice)
         delta = choice.delta
-        logprobs = choice.logprobs if len(choice.logprobs) > 4 else None
+        logprobs = _checked(choice.logprobs) if len(choice.logprobs) > 4 else None
         if delta is None:
             return Chunk(finish_reason=finish_reason, usage=usage) if finish_reason or usage else None
         content, reasoning = delta.content or None, delta.reasoning_content or delta.reasoning or None
@@ -128,3 +129,12 @@ class AnswerReader:
         index, self._call_count = self._call_count, self._call_count + 1
         self._calls[place] = call.id, index
         return ToolCallDelta(index, self.new_id(call.id), "function", FunctionDelta(name, arguments))
+
+
+def _checked(logprobs: Raw) -> Raw:
+    """Return log-probabilities as they came: so far they are any bytes. Raises EngineFailed if they are none."""
+    told = decode(logprobs)
+    content = told.get("content") if isinstance(told, dict) else told
+    if not (content is None or (isinstance(told, dict) and isinstance(content, list))):
+        raise EngineFailed
+    return logprobs

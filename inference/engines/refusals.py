@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from inference.engines.base import Address
+from inference.engines.wire import UNREADABLE
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def status_of(error: object) -> int:
         return 500
     for field in ("code", "status_code", "status"):
         code = error.get(field)
-        if isinstance(code, str) and code.isascii() and code.isdecimal():
+        if isinstance(code, str) and len(code) == 3 and code.isascii() and code.isdecimal():
             code = int(code)
         if isinstance(code, int) and 400 <= code <= 599:
             return code
@@ -73,7 +74,7 @@ def _decoded(body: bytes) -> Any:
     """Return the body as JSON, or else as text."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return body.decode(errors="replace")
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from inference.chat import Chat, ImagePart
+from inference.chat import Chat
 from inference.errors import UnsupportedParameter
 
 # Engines fetch other addresses themselves, from inside the operator's network. Nothing but base64 may follow: TGI
@@ -14,15 +14,11 @@ def check_common(chat: Chat) -> None:
     """Refuse several choices and images from elsewhere. Raises UnsupportedParameter."""
     if chat.n is not None and chat.n > 1:
         raise UnsupportedParameter("Only one choice (n = 1) is supported.", param="n")
-    for number, message in enumerate(chat.messages):
-        if not isinstance(message.content, list):
-            continue
-        for place, part in enumerate(message.content):
-            if isinstance(part, ImagePart) and not _EMBEDDED_IMAGE.fullmatch(part.image_url.url):
-                raise UnsupportedParameter(
-                    "Images are accepted as data: URLs with base64 only.",
-                    param=f"messages[{number}].content[{place}].image_url.url",
-                )
+    for url, path in chat.images():
+        if not _EMBEDDED_IMAGE.fullmatch(url):
+            raise UnsupportedParameter(
+                "Images are accepted as data: URLs with base64 only.", param=f"{path}.image_url.url"
+            )
 
 
 def refuse_given(chat: Chat, fields: tuple[str, ...]) -> None:

@@ -14,6 +14,8 @@ from inference.engines.tgi_answers import TgiReader, tgi_error_for
 from inference.errors import EngineError, UnsupportedParameter
 
 MAX_STOPS = 4
+# We look for them ourselves in what it generates, with every token, on behalf of everybody.
+MAX_STOP_CHARACTERS = 1_000
 MAX_TOP_LOGPROBS = 5
 
 # TGI skips what it does not know; an option without its effect is refused here instead.
@@ -44,6 +46,10 @@ class TgiEngine(OpenAIEngine):
         refuse_given(chat, _IGNORED + _TWISTED)
         if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
             raise UnsupportedParameter(f"At most {MAX_STOPS} stop sequences are supported.", param="stop")
+        if any(len(stop) > MAX_STOP_CHARACTERS for stop in _stops(chat)):
+            raise UnsupportedParameter(
+                f"A stop sequence has at most {MAX_STOP_CHARACTERS} characters here.", param="stop"
+            )
         if chat.top_logprobs and chat.top_logprobs > MAX_TOP_LOGPROBS:
             raise UnsupportedParameter(f"top_logprobs can be at most {MAX_TOP_LOGPROBS}.", param="top_logprobs")
         _check_format(chat)
@@ -85,7 +91,7 @@ class TgiEngine(OpenAIEngine):
             model=self._model,
             messages=[each for message in chat.messages for each in _apart(message)],
             temperature=0.0 if is_greedy else chat.temperature,
-            stop=[chat.stop] if isinstance(chat.stop, str) else chat.stop or None,
+            stop=_stops(chat) or None,
             # One is rejected; and any with a temperature of zero would sample after all.
             top_p=chat.top_p if narrows and not is_greedy else None,
             # Zero would become a repetition penalty of two.
@@ -124,11 +130,14 @@ class TgiEngine(OpenAIEngine):
 
     def reader(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        stops = [chat.stop] if isinstance(chat.stop, str) else chat.stop
-        return TgiReader(self._address, stops or [])
+        return TgiReader(self._address, _stops(chat))
 
     async def _tokenize(self, text: str) -> int:
         return len(await self.ask("POST", "/tokenize", msgspec.json.encode({"inputs": text}), type=list[msgspec.Raw]))
+
+
+def _stops(chat: Chat) -> list[str]:
+    return [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
 
 
 def _check_format(chat: Chat) -> None:

@@ -3,12 +3,16 @@
 Fields that we have no use for are skipped while decoding; null stands for a field that was left out.
 """
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw, Struct
 
 from inference.chunks import Usage
 
 NULL = Raw(b"null")
+# What reading raises where a server writes no JSON, or nests it without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class WireFunction(Struct, gc=False):
@@ -59,11 +63,11 @@ class WireUsage(Struct):
     prompt_tokens_details: CachedTokens | None = None
 
     def counts(self) -> Usage | None:
-        """Return the counts in our own words; half of them are none."""
+        """Return the counts in our own words; half of them are none, and no more can be cached than there is."""
         if self.prompt_tokens is None or self.completion_tokens is None:
             return None
         cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(self.prompt_tokens, self.completion_tokens, cached or 0)
+        return Usage(self.prompt_tokens, self.completion_tokens, min(cached or 0, self.prompt_tokens))
 
 
 class Timings(Struct, gc=False):

@@ -17,7 +17,8 @@ from inference.models import Run
 from tests.api.scenes import balance, body
 from tests.credits.proof import proof_count
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import DOLLAR, HELLO, MODEL, asked, cost_nano, within
+from tests.inference.scenes import DOLLAR, HELLO, MODEL, asked, cost_nano
+from tests.patience import PATIENCE_SECONDS, until
 from tests.server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,6 +142,16 @@ def test_bodies_made_to_hurt_are_refused(raw: httpx2.Client, tgi: FakeTgi, funde
     assert balance(funded) == DOLLAR
 
 
+def test_an_image_is_refused_by_name_where_the_model_reads_none(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    messages = [{"role": "user", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "x"}, image]}]
+    response = raw.post("/v1/chat/completions", json=body(messages=messages))
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (422, "messages[1].content[1]")
+    assert not asked(tgi)
+    assert balance(funded) == DOLLAR
+
+
 def test_nested_schemas_are_taken_or_refused_at_any_depth(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
     for depth in (1, 50, 63, 64, 65, 100, 200, 400, *range(500, 1_000, 25)):
         schema = '{"a":' * depth + "{}" + "}" * depth
@@ -171,7 +182,8 @@ def test_special_characters_go_through_as_they_are(raw: httpx2.Client, tgi: Fake
 )
 def test_odd_requests_are_answered(site: Server, request_line: bytes, status: int) -> None:
     address = urlsplit(site.url)
-    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=5) as connection:
+    place = (str(address.hostname), int(address.port or 0))
+    with socket.create_connection(place, timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request_line + b"\r\n\r\n")
         answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 %d" % status), answer
@@ -187,5 +199,5 @@ def test_a_prompt_at_the_edge_of_the_context_is_counted_exactly(raw: httpx2.Clie
             run = Run.objects.latest("started_at")
             assert run.cost_nano == cost_nano(1, prompt)
             assert run.held_nano >= run.cost_nano
-    within(2, lambda: Run.objects.count() == 7)
+    until(lambda: Run.objects.count() == 7)
     check_books(funded)

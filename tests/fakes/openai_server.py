@@ -96,14 +96,22 @@ class FakeLlamaCpp(FakeOpenAI):
     """A llama.cpp server: counts in every chunk, and a tokenizer."""
 
     cached_tokens: int = 3
+    # What the chat template has a place for; None as in older servers, which do not tell.
+    supports_tools: bool | None = None
+    has_vision: bool | None = None
 
     def other(self, request: Request, connection: Connection) -> None:
         """Answer the smaller routes."""
         if request.path == "/health":
             connection.respond(200, dumps({"status": "ok"}), JSON)
         elif request.path == "/props":
-            slots = {"total_slots": 4, "model_alias": self.model, "default_generation_settings": {"n_ctx": 2048}}
-            connection.respond(200, dumps(slots), JSON)
+            props: dict[str, Any] = {"default_generation_settings": {"n_ctx": 2048}}
+            props |= {"total_slots": 4, "model_alias": self.model}
+            if self.supports_tools is not None:
+                props["chat_template_caps"] = {"supports_tools": self.supports_tools, "supports_system_role": True}
+            if self.has_vision is not None:
+                props["modalities"] = {"vision": self.has_vision, "audio": False}
+            connection.respond(200, dumps(props), JSON)
         elif request.path == "/tokenize":
             tokens = list(range(len(tokens_of(request.json["content"]))))
             connection.respond(200, dumps({"tokens": tokens}), JSON)

@@ -4,7 +4,6 @@ import time
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from inference import catalogue
@@ -15,15 +14,9 @@ from inference.paying.pricing import Rates
 from inference.paying.prompt import Overhead
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import MODEL
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
-
-
-async def find_within(seconds: float, *, price_id: int) -> None:
-    """Look until the price in force is the one named."""
-    deadline = time.monotonic() + seconds
-    while (await catalogue.find(MODEL)).rates().price_id != price_id:
-        assert time.monotonic() < deadline
 
 
 async def test_a_model_is_found_with_its_price_and_its_endpoints(tgi: FakeTgi) -> None:
@@ -49,19 +42,19 @@ async def test_a_future_price_counts_from_its_moment_on(tgi: FakeTgi) -> None:
     soon = timezone.now() + timedelta(seconds=0.7)
     fields = {f"{name}_microcredits_per_mtok": 1 for name in ("input", "output", "cached_input")}
     price = await Price.objects.acreate(model_id=MODEL, starts_at=soon, **fields)
-    await find_within(2, price_id=price.pk)
+
+    async def is_in_force() -> bool:
+        return (await catalogue.find(MODEL)).rates().price_id == price.pk
+
+    await eventually(is_in_force, 2)
     assert timezone.now() >= soon
 
 
 async def test_no_query_is_made_for_a_model_that_is_remembered(tgi: FakeTgi) -> None:
-    from accounts import changes
+    async def is_remembered() -> bool:
+        return await catalogue.find(MODEL) is await catalogue.find(MODEL)
 
-    deadline = time.monotonic() + 2
-    while changes.stamp(catalogue.TOPIC) is None:
-        assert time.monotonic() < deadline
-        await sync_to_async(time.sleep)(0.01)
-    await catalogue.find(MODEL)
-    assert await catalogue.find(MODEL) is await catalogue.find(MODEL)
+    await eventually(is_remembered)
 
 
 def test_a_credential_does_not_show() -> None:

@@ -19,8 +19,8 @@ from inference.engines.base import EndpointAddress
 from inference.engines.embedded import MODEL_ID, EmbeddedEngine
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.models import Endpoint, Model
-from tests.config.conftest import wait_until
 from tests.inference.engines.conversation import answer, text
+from tests.patience import until, within
 from tests.site import engine_of
 
 KEY = "a-key-for-the-tests"
@@ -76,6 +76,7 @@ def test_it_answers_who_has_the_key(child: Child) -> None:
     assert answer["usage"]["completion_tokens"] <= 5
 
 
+@pytest.mark.timeout(600)
 async def test_what_is_said_in_its_own_words_is_understood(child: Child) -> None:
     engine = LlamaCppEngine(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
 
@@ -88,7 +89,7 @@ async def test_what_is_said_in_its_own_words_is_understood(child: Child) -> None
     assert await said(temperature=0, repetition_penalty=2) != plain
     # A seed that is negative, and one that would mean none, are seeds like any other.
     for seed in (-1, 2**32 - 1):
-        assert len({await said(temperature=2, seed=seed) for _ in range(3)}) == 1
+        assert len({await said(temperature=2, seed=seed) for _ in range(2)}) == 1
     assert await said(temperature=0, reasoning_effort="low") == plain
 
 
@@ -147,11 +148,9 @@ def test_its_endpoint_follows_every_restart_and_stays_disabled_if_it_was() -> No
         Endpoint.objects.update(is_enabled=False)
         process = _child_process()
         process.kill()
-        wait_until(lambda: not engine.is_ready.is_set(), 5)
-        assert engine.is_ready.wait(60)
+        until(lambda: engine.is_ready.is_set() and Endpoint.objects.get().credential != endpoint.credential)
         again = Endpoint.objects.get()
         assert (again.id, again.is_enabled) == (endpoint.id, False)
-        assert again.credential != endpoint.credential
         assert Model.objects.get().template_tokens == 99
         process = _child_process()
     assert not process.is_running()
@@ -163,7 +162,7 @@ def test_an_engine_that_cannot_start_is_tried_again_and_can_be_stopped(caplog: p
     """Without its row in the catalogue the engine has no place to be published."""
     engine = EmbeddedEngine()
     with engine:
-        wait_until(lambda: "it starts again in 0.5 s" in caplog.text, 60)
+        within(60, lambda: "it starts again in 0.5 s" in caplog.text)
     assert not psutil.Process().children()
 
 

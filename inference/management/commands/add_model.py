@@ -13,7 +13,7 @@ from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import EngineError
 from inference.hub import Card, HubUnavailable, modalities_for, read_card
-from inference.models import Endpoint
+from inference.models import MODALITIES, Endpoint
 from inference.paying.measuring import Template, measure
 from inference.registration import (
     Listed,
@@ -57,6 +57,7 @@ class Command(BaseCommand):
         parser.add_argument("--upstream-model", metavar="NAME", help="the model's name at the endpoint")
         parser.add_argument("--concurrency", type=_positive, metavar="N", help="requests it takes at once")
         parser.add_argument("--context", type=_positive, metavar="TOKENS", help="prompt and answer together")
+        parser.add_argument("--modality", action="append", choices=MODALITIES, help="what it reads; may be repeated")
         parser.add_argument("--no-check", action="store_true", help="do not ask the endpoint anything")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -104,6 +105,7 @@ def _listing(repo_id: str, options: dict[str, Any]) -> Listing:
         upstream_model=options["upstream_model"],
         concurrency=options["concurrency"],
         context_tokens=options["context"],
+        modalities=options["modality"],
     )
 
 
@@ -156,14 +158,18 @@ def _completed(listing: Listing, survey: Survey, card: Card | None) -> Listing:
         concurrency=listing.concurrency or told_concurrency(description),
         endpoint_context_tokens=description.context_tokens,
         template=survey.template,
-        modalities=(card.modalities if card else None) or modalities_for(description.pipeline_tag) or None,
-        features=[*(card.features if card else []), *_FEATURES[listing.kind]],
+        modalities=listing.modalities or (card.modalities if card else None) or _modalities(description),
+        features=[*(card.features if card else []), *_FEATURES[listing.kind], *description.features],
         description=(card.description or None) if card else None,
         license=(card.license[:60] or None) if card else None,
         parameters_total=card.parameters_total if card else None,
         hub_url=card.url if card else None,
         released_on=card.released_on if card else None,
     )
+
+
+def _modalities(description: Description) -> list[str] | None:
+    return modalities_for(description.pipeline_tag) or (list(description.modalities or ()) or None)
 
 
 def _summary(listed: Listed, price: PriceTag) -> dict[str, Any]:

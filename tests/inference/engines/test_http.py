@@ -9,14 +9,14 @@ from inference.engines.connection import IDLE_SECONDS, Origin, Pool
 from inference.engines.response import MAX_HEAD_BYTES, MAX_HEADERS, Response
 from inference.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
 from tests.fakes.raw import Ending, RawServer, Reply
-from tests.fakes.server import eventually
+from tests.patience import PATIENCE_SECONDS, eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"content-length: 5\r\n\r\nhello"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;note=1\r\nllo\r\n0\r\ntrailer: 1\r\n\r\n"
 
 
-async def fetch(url: str, body: bytes | None = b"{}", seconds: float = 2.0) -> tuple[int, bytes]:
+async def fetch(url: str, body: bytes | None = b"{}", seconds: float = PATIENCE_SECONDS) -> tuple[int, bytes]:
     return await http.fetch("POST", url, {"Content-Type": "application/json"}, body, seconds=seconds, limit=1 << 20)
 
 
@@ -130,7 +130,7 @@ async def test_what_is_not_body_is_bounded(said: list[bytes]) -> None:
 async def test_a_reset_in_the_middle_fails_after_what_came_before_it() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"], then="reset")]) as server:
         received = []
-        async with http.request("POST", server.url, {}, b"{}", seconds=2) as response:
+        async with http.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
             with pytest.raises(EngineFailed):  # noqa: PT012 - what came before the error counts too
                 for _ in range(2):
                     received.append(await response.receive())
@@ -162,8 +162,8 @@ async def test_many_requests_run_at_once_and_keep_their_connections() -> None:
         for _ in range(2):
             server.requests.clear()
             server.open.clear()
-            fetching = asyncio.gather(*(fetch(server.url, seconds=10) for _ in range(200)))
-            await eventually(lambda: len(server.requests) == 200, seconds=5)
+            fetching = asyncio.gather(*(fetch(server.url) for _ in range(200)))
+            await eventually(lambda: len(server.requests) == 200)
             server.open.set()
             assert await fetching == [(200, b"hello")] * 200
         assert server.connections == 200
@@ -186,13 +186,13 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
 @pytest.mark.parametrize("writes", [[], [HEAD], [WHOLE[:-1]]])
 async def test_cancelling_closes_the_connection_within_a_second(writes: list[bytes]) -> None:
     async with RawServer([Reply(writes)]) as server:
-        task = asyncio.create_task(fetch(server.url, seconds=60))
+        task = asyncio.create_task(fetch(server.url))
         await eventually(lambda: server.requests)
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await eventually(lambda: server.left)
+        await eventually(lambda: server.left, 1)
 
 
 @pytest.mark.parametrize("writes", [[], [HEAD], [WHOLE[:-1]]])
@@ -200,13 +200,14 @@ async def test_a_response_that_does_not_come_whole_in_time_is_a_timeout(writes: 
     async with RawServer([Reply(writes)]) as server:
         with pytest.raises(EngineTimeout):
             await fetch(server.url, seconds=0.1)
-        await eventually(lambda: server.left)
-        assert len(server.requests) == 1
+        await eventually(lambda: server.left == server.connections)
+        assert len(server.requests) <= 1
 
 
 async def test_an_expired_response_gives_what_it_had_and_then_a_timeout() -> None:
     async with RawServer([Reply([WHOLE[:-1]])]) as server:
-        async with http.request("POST", server.url, {}, b"{}", seconds=2) as response:
+        async with http.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
+            await eventually(lambda: server.requests)
             await asyncio.sleep(0.05)
             response.expire()
             assert await response.receive() == b"hell"
@@ -226,7 +227,7 @@ async def test_an_answer_that_comes_before_the_whole_request_was_sent_is_taken()
 async def test_a_large_request_arrives_whole() -> None:
     body = bytes(range(256)) * 40_000
     async with RawServer([Reply([WHOLE])]) as server:
-        assert await fetch(server.url, body=body, seconds=10) == (200, b"hello")
+        assert await fetch(server.url, body=body) == (200, b"hello")
         assert server.requests[0].endswith(b"\r\n\r\n" + body)
 
 
@@ -238,8 +239,8 @@ async def test_a_redirect_is_an_answer_like_any_other() -> None:
 
 async def test_a_request_says_what_was_asked() -> None:
     async with RawServer([Reply([WHOLE])]) as server:
-        await http.fetch("GET", f"{server.url}a b/é?c=%20d#e", {"X-Key": "1"}, seconds=1, limit=10)
-        await http.fetch("POST", server.url, {}, b"", seconds=1, limit=10)
+        await http.fetch("GET", f"{server.url}a b/é?c=%20d#e", {"X-Key": "1"}, seconds=PATIENCE_SECONDS, limit=10)
+        await http.fetch("POST", server.url, {}, b"", seconds=PATIENCE_SECONDS, limit=10)
     asked, posted = server.requests
     own = f"Host: 127.0.0.1:{server.port}\r\nUser-Agent: Parley\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
     assert asked.decode() == f"GET /a%20b/%C3%A9?c=%20d HTTP/1.1\r\n{own}X-Key: 1\r\n\r\n"
@@ -253,7 +254,7 @@ async def test_a_request_says_what_was_asked() -> None:
 async def test_a_header_that_would_leave_its_line_is_never_sent(name: str, value: str) -> None:
     async with RawServer([Reply([WHOLE])]) as server:
         with pytest.raises(EngineUnavailable):
-            await http.fetch("POST", server.url, {name: value}, b"", seconds=1, limit=10)
+            await http.fetch("POST", server.url, {name: value}, b"", seconds=PATIENCE_SECONDS, limit=10)
         assert server.connections == 0
 
 
@@ -277,7 +278,7 @@ async def test_an_address_that_cannot_be_one_is_unavailable(url: str) -> None:
 
 async def test_closing_ends_what_is_under_way() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"])]) as server:
-        async with http.request("POST", server.url, {}, b"{}", seconds=2) as response:
+        async with http.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
             await http.close()
             with pytest.raises(EngineError):
                 await response.read(10)

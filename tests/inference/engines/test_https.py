@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from inference.engines import http
 from inference.errors import EngineTimeout, EngineUnavailable
 from tests.fakes.raw import RawServer, Reply
-from tests.fakes.server import eventually
+from tests.patience import PATIENCE_SECONDS, eventually
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
 
@@ -46,7 +46,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 
 async def fetch(url: str) -> tuple[int, bytes]:
-    return await http.fetch("POST", url, {}, b"x" * 500_000, seconds=5, limit=1 << 20)
+    return await http.fetch("POST", url, {}, b"x" * 500_000, seconds=PATIENCE_SECONDS, limit=1 << 20)
 
 
 async def test_a_trusted_server_is_spoken_to_over_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,3 +145,36 @@ async def test_an_error_inside_the_stream_ends_it() -> None:
     failure = event({"error": {"code": 500, "message": "Invalid input batch.", "type": "server_error"}})
     with FakeLlamaCpp(script=Script(fail_after=3, failure=failure)) as server, pytest.raises(EngineFailed):
         await answer(engine_at(server))
+
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+async def test_tools_are_refused_where_the_template_has_no_place_for_them() -> None:
+    with FakeLlamaCpp(supports_tools=False) as server:
+        with pytest.raises(EngineRefused, match="no place for tools") as refused:
+            await answer(engine_at(server), chat(tools=[TOOL]))
+        assert refused.value.param == "tools"
+        assert not [request for request in server.requests if request.path == "/v1/chat/completions"]
+        assert text(await answer(engine_at(server), chat(tools=[TOOL], tool_choice="none"))) == "The quick brown fox"
+        assert text(await answer(engine_at(server))) == "The quick brown fox"
+
+
+@pytest.mark.parametrize("supports_tools", [True, None])
+async def test_tools_are_passed_where_the_server_may_have_a_place_for_them(supports_tools: bool | None) -> None:
+    with FakeLlamaCpp(supports_tools=supports_tools) as server:
+        assert text(await answer(engine_at(server), chat(tools=[TOOL]))) == "The quick brown fox"
+        (asked,) = [request for request in server.requests if request.path == "/v1/chat/completions"]
+    assert asked.json["tools"] == [TOOL]
+
+
+async def test_a_server_tells_what_it_reads_and_can_do() -> None:
+    with FakeLlamaCpp(supports_tools=True, has_vision=True) as server:
+        described = await engine_at(server).describe()
+    assert (described.modalities, described.features) == (("text", "image"), ("tools",))
+    with FakeLlamaCpp(supports_tools=False, has_vision=False) as server:
+        described = await engine_at(server).describe()
+    assert (described.modalities, described.features) == (("text",), ())
+    with FakeLlamaCpp() as server:
+        described = await engine_at(server).describe()
+    assert (described.modalities, described.features) == (None, ())

@@ -17,6 +17,7 @@ from inference.engines.networks import PlaceRefused, check_host
 from inference.errors import EngineTimeout, EngineUnavailable
 from tests.fakes.raw import RawServer, Reply
 from tests.inference.engines.conversation import answer, chat
+from tests.patience import PATIENCE_SECONDS
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -84,7 +85,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resolver]:
 
 
 async def fetch(url: str) -> tuple[int, bytes]:
-    return await http.fetch("GET", url, {}, seconds=2, limit=100)
+    return await http.fetch("GET", url, {}, seconds=PATIENCE_SECONDS, limit=100)
 
 
 @pytest.mark.parametrize("host", REFUSED)

@@ -233,6 +233,7 @@ async def test_an_event_without_anything_is_no_answer() -> None:
         ({"error": {"message": "no", "type": "invalid_request_error", "code": "too_long"}}, EngineRefused),
         ({"error": {"message": "busy", "type": "rate_limit_error"}}, EngineOverloaded),
         ({"error": {"message": "gone", "code": "502"}}, EngineUnavailable),
+        ({"error": {"message": "no", "code": "4" * 5_000}}, EngineFailed),
         ({"error": "no idea"}, EngineFailed),
         ({"error": ["no idea"]}, EngineFailed),
     ],
@@ -253,6 +254,7 @@ async def test_an_error_in_the_stream_tells_its_kind_in_any_shape(failure: Any, 
         (429, b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', EngineOverloaded),
         (422, b'{"detail":[{"loc":["body","stop"],"msg":"wrong","type":"value_error"}]}', EngineRefused),
         (502, b"<html>Bad Gateway</html>", EngineUnavailable),
+        (400, b"[" * 60_000, EngineRefused),
     ],
 )
 async def test_a_response_that_is_no_success_tells_whose_fault_it_is(

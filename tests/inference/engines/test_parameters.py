@@ -60,6 +60,7 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`stop`": (["END"], {}),
     "`stop`: one string": ("END", {}),
     "`stop`: more than four": (list("abcde"), {}),
+    "`stop`: longer than 1,000 characters": ("a" * 1_001, {}),
     "`seed`": (7, {}),
     "`seed`: negative": (-7, {}),
     "`n`: 1": (1, {}),

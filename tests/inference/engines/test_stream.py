@@ -19,9 +19,10 @@ from inference.errors import (
     EngineUnavailable,
 )
 from tests.fakes.script import Script
-from tests.fakes.server import Connection, FakeServer, Request, eventually
+from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
 from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
+from tests.patience import PATIENCE_SECONDS, eventually
 
 
 def engine_at(tgi: FakeTgi, credential: str = "") -> Engine:
@@ -72,7 +73,7 @@ async def test_closing_the_stream_closes_the_connection_within_a_second() -> Non
         stream = engine_at(tgi).stream(chat(), 4000)
         await anext(stream)
         await stream.aclose()
-        await eventually(lambda: tgi.requests[0].closed_at)
+        await eventually(lambda: tgi.requests[0].closed_at, 1)
         assert 0 < tgi.requests[0].tokens_sent < 4000
 
 
@@ -85,17 +86,20 @@ async def test_cancelling_the_reader_closes_the_connection_within_a_second(scrip
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await eventually(lambda: tgi.requests[0].closed_at)
+        await eventually(lambda: tgi.requests[0].closed_at, 1)
 
 
 async def test_a_reader_that_stops_reading_stops_the_engine() -> None:
     with FakeTgi(script=Script(endless=True, tokens_per_write=100)) as tgi:
         stream = engine_at(tgi).stream(chat(), 4000)
         await anext(stream)
-        await asyncio.sleep(0.3)
-        sent = tgi.requests[0].tokens_sent
-        await asyncio.sleep(0.3)
-        assert tgi.requests[0].tokens_sent == sent
+
+        async def has_stopped() -> bool:
+            sent = tgi.requests[0].tokens_sent
+            await asyncio.sleep(0.3)
+            return tgi.requests[0].tokens_sent == sent
+
+        await eventually(has_stopped)
         await stream.aclose()
 
 
@@ -105,12 +109,12 @@ async def test_a_first_token_that_does_not_come_ends_the_wait(settings: Settings
     with FakeTgi(script=script) as tgi:
         with pytest.raises(EngineTimeout):
             await answer(engine_at(tgi))
-        await eventually(lambda: tgi.requests[0].closed_at)
+        await eventually(lambda: not tgi.live)
 
 
 async def test_silence_between_tokens_ends_the_wait_though_keep_alives_come(settings: Settings) -> None:
     settings.BETWEEN_TOKENS_SECONDS = 0.2
-    with FakeTgi(script=Script(silent_after=3, keep_alive=0.05)) as tgi:
+    with FakeTgi(script=Script(silent_after=3, tokens_per_write=3, keep_alive=0.05)) as tgi:
         batches = []
         with pytest.raises(EngineTimeout):  # noqa: PT012 - what came before the error counts too
             async for batch in engine_at(tgi).stream(chat(), 10):
@@ -120,12 +124,12 @@ async def test_silence_between_tokens_ends_the_wait_though_keep_alives_come(sett
 
 
 async def test_the_time_that_a_slow_reader_takes_is_not_the_engines(settings: Settings) -> None:
-    settings.BETWEEN_TOKENS_SECONDS = 0.1
+    settings.BETWEEN_TOKENS_SECONDS = 0.5
     with FakeTgi(script=Script(between=0.01)) as tgi:
         said = []
         async for batch in engine_at(tgi).stream(chat(), 4):
             said += batch
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.8)
     assert text(said) == "The quick brown fox"
 
 
@@ -160,6 +164,8 @@ async def test_an_end_without_done_is_fine_after_a_finish_reason() -> None:
         b'data: {"choices":[{"index":0,"delta":{"content":"cut"},"finish_reason":null}]}\n\ndata: [DONE]\n\n',
         b"data: {not json\n\n",
         b'data: {"choices":"wrong"}\n\n',
+        b'data: {"error":' + b"[" * 9_999 + b"]" * 9_999 + b"}\n\n",
+        b'data: {"skipped":' + b"[" * 9_999 + b"]" * 9_999 + b"}\n\n",
         b"data: \xff\n\n",
         b"<html>A proxy's page</html>",
         b"",
@@ -256,7 +262,7 @@ async def test_a_healthy_server_says_so() -> None:
 
 async def test_more_bytes_than_allowed_are_not_read() -> None:
     with FakeTgi() as tgi, pytest.raises(EngineFailed):
-        await http.fetch("GET", f"{tgi.url}/info", {}, seconds=1, limit=10)
+        await http.fetch("GET", f"{tgi.url}/info", {}, seconds=PATIENCE_SECONDS, limit=10)
 
 
 async def test_the_same_address_is_the_same_engine() -> None:
