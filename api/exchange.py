@@ -12,6 +12,7 @@ from django.conf import settings
 from api import wire
 from api.errors import describe
 from inference.completion import ReaderTooSlow
+from inference.engines.watchdog import Watchdog
 from inference.request_log import RequestLine
 
 logger = logging.getLogger(__name__)
@@ -31,16 +32,18 @@ class HttpExchange(AsyncConsumer):
         self.line: RequestLine = scope["request_line"]
         self.base_send = send
         self.started = False
-        self._is_gone = False
+        self._is_gone = self._is_slow = False
         self.headers = _joined(scope["headers"])
         body = await _read_body(receive)
         if body is None:
             return
         answering = asyncio.current_task()
         assert answering is not None
-        listening = asyncio.create_task(self._listen(receive, answering))
+        self._answering = answering
+        listening = asyncio.create_task(self._listen(receive))
         try:
-            await self._answer(body)
+            with Watchdog(self._give_up) as self._patience:
+                await self._answer(body)
         except asyncio.CancelledError:
             if not self._is_gone:
                 raise
@@ -65,11 +68,15 @@ class HttpExchange(AsyncConsumer):
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """Send a piece of the body, waiting for a slow reader. Raises ReaderTooSlow after READER_SECONDS."""
+        self._patience.wait(settings.READER_SECONDS)
         try:
-            async with asyncio.timeout(settings.READER_SECONDS):
-                await self.base_send({"type": "http.response.body", "body": body, "more_body": more})
-        except TimeoutError:
-            raise ReaderTooSlow from None
+            await self.base_send({"type": "http.response.body", "body": body, "more_body": more})
+        except asyncio.CancelledError:
+            if self._is_slow and self._answering.uncancel() == 0:
+                raise ReaderTooSlow from None
+            raise
+        finally:
+            self._patience.rest()
 
     async def fail(self, error: Exception) -> None:
         """Answer with an error."""
@@ -77,12 +84,17 @@ class HttpExchange(AsyncConsumer):
         self.line.error = described.code
         await self.respond(described.status, wire.error_body(described), described.headers)
 
-    async def _listen(self, receive: ASGIReceiveCallable, answering: asyncio.Task[None]) -> None:
+    async def _listen(self, receive: ASGIReceiveCallable) -> None:
         """End the answer when the client has closed the connection."""
         while (await receive())["type"] != "http.disconnect":
             pass
         self._is_gone = True
-        answering.cancel()
+        self._answering.cancel()
+
+    def _give_up(self) -> None:
+        """End the write that takes too long."""
+        self._is_slow = True
+        self._answering.cancel()
 
     async def _answer(self, body: bytes) -> None:
         try:

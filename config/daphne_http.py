@@ -59,9 +59,6 @@ class Request(WebRequest):
         if self.channel is not None:
             self.channel.transport.abortConnection()
 
-    def leave(self) -> None:
-        """The server ends: let the answer under way finish."""
-
 
 class Channel(http.HTTPChannel):
     """One HTTP connection, with a deadline at every moment that the client has to do something."""
@@ -74,6 +71,7 @@ class Channel(http.HTTPChannel):
     setTimeout: Callable[[float | None], Any]
     refused = False
     _is_idle = False
+    _is_leaving = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,6 +82,7 @@ class Channel(http.HTTPChannel):
     def connectionMade(self) -> None:
         """Begin to count: a connection that says nothing is cut."""
         super().connectionMade()
+        self.factory.server.channels[self.transport] = self
         self.setTimeout(settings.REQUEST_HEAD_SECONDS)
 
     def dataReceived(self, data: bytes) -> None:
@@ -119,6 +118,22 @@ class Channel(http.HTTPChannel):
             self.setTimeout(settings.LINGER_SECONDS)
         super().requestDone(request)
 
+    def leave(self) -> None:
+        """The server ends: close, but let the answer under way finish."""
+        self._is_leaving = True
+        self.persistent = False
+        for request in self.requests:
+            _announce_close(request)
+        if not self.requests:
+            self.loseConnection()
+
+    def checkPersistence(self, request: http.Request, version: bytes) -> bool:
+        """Close after this answer, if the server ends."""
+        if self._is_leaving:
+            _announce_close(request)
+            return False
+        return bool(super().checkPersistence(request, version))
+
     def refuse(self, error: ApiError) -> None:
         """Answer without asking the application, and hang up.
 
@@ -150,6 +165,7 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Let a waiting application go on, to its ``http.disconnect``."""
+        self.factory.server.channels.pop(self.transport, None)
         self.writable.set()
         super().connectionLost(reason)
 
@@ -159,3 +175,8 @@ class Channel(http.HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse(limits.bad_request("The request is not valid HTTP, or its headers are too large."))
+
+
+def _announce_close(request: http.Request) -> None:
+    """Say so in the head of an answer, if that is not sent yet."""
+    request.responseHeaders.setRawHeaders(b"Connection", [b"close"])

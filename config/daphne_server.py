@@ -25,14 +25,12 @@ from twisted.web import http
 
 from config.daphne_http import Channel
 from config.daphne_websocket import WebSocket
+from config.ending import FLUSH_SECONDS, Ending, wait_while
 from config.lifespan import Lifespan
 
 logger = logging.getLogger(__name__)
 # Twisted chooses its reactor at run time, so its type is not known to a type checker.
 reactor: Any = _reactor
-
-# After the last answer: Twisted writes what it still has.
-FLUSH_SECONDS = 0.1
 
 
 class HTTPFactory(http.HTTPFactory):
@@ -49,7 +47,7 @@ class HTTPFactory(http.HTTPFactory):
         return channel
 
 
-class Server(daphne.server.Server):
+class Server(Ending, daphne.server.Server):
     """Daphne's server on a socket that is bound already."""
 
     def __init__(
@@ -65,6 +63,8 @@ class Server(daphne.server.Server):
             server_name="",
         )
         self.connections: dict[Any, dict[str, Any]] = {}
+        # Those that speak HTTP, idle or not, by their transports.
+        self.channels: dict[Any, Channel] = {}
         self.failure: BaseException | None = None
         self._listener = listener
         self._on_listening = on_listening
@@ -118,32 +118,32 @@ class Server(daphne.server.Server):
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
         elif number == signal.SIGINT:
-            for task in self._running():
-                task.cancel()
+            self.is_hurried = True
 
     async def _end(self) -> None:
-        """Take nothing new, give the answers under way SHUTDOWN_SECONDS, cancel the rest, and stop the reactor."""
+        """Take nothing new, see out what is under way, tell the application of the end, and stop the reactor."""
         try:
             if self._port is not None:
                 self._port.stopListening()
-            for protocol in list(self.connections):
-                protocol.leave()
-            if tasks := self._running():
-                await asyncio.wait(tasks, timeout=settings.SHUTDOWN_SECONDS)
-            if tasks := self._running():
-                logger.warning("Cancelling %d requests that did not end in time", len(tasks))
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks, timeout=settings.SHUTDOWN_SECONDS)
-            async with asyncio.timeout(settings.SHUTDOWN_SECONDS or None):
+            for channel in list(self.channels.values()):
+                channel.leave()
+            await self.see_out()
+            await wait_while(lambda: self.channels, FLUSH_SECONDS)
+            async with self.cleaning_up():
                 await self._lifespan.shutdown()
-            await asyncio.sleep(FLUSH_SECONDS)
         finally:
             reactor.stop()
 
-    def _running(self) -> list[asyncio.Task[None]]:
+    def running(self) -> set[asyncio.Task[None]]:
+        """Return the application's tasks."""
         tasks = (details.get("application_instance") for details in self.connections.values())
-        return [task for task in tasks if task]
+        return {task for task in tasks if task}
+
+    def close_sockets(self) -> None:
+        """Close with 1012."""
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocket):
+                protocol.leave()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> asyncio.Queue[Any]:
         """Start the application for one request or socket, and return the queue that it reads from."""

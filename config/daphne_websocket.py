@@ -22,6 +22,7 @@ class WebSocket(WebSocketProtocol):
         # Clear while more than 64 KiB wait to be written.
         self.writable = asyncio.Event()
         self.writable.set()
+        self.factory.server_class.channels.pop(self.transport, None)
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         super().connectionMade()

@@ -17,7 +17,8 @@ from typing import Final, NoReturn
 from django.conf import settings
 
 READY: Final = b"ready\n"
-# Beyond the patience with answers under way, with their cancellation, and with their charges.
+# Beyond the patience with answers under way: for the last words of those that are ended, and for cleaning up, which
+# may take SHUTDOWN_SECONDS more.
 LAST_SECONDS: Final = 10
 
 
