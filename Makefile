@@ -46,7 +46,7 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 
 setup-dev: $(VENV)/installed-dev frontend
 
-packages: ## the Debian packages that the tests start: PostgreSQL, Chromium
+packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromium
 	@sh tests/packages.sh
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts.errors import MissingKey
+from credits.errors import LedgerUnavailable
 from inference import request_log
 from inference.problems import FORBIDDEN, INVALID, SERVER_ERROR, SHARED, Problem, Reading, Readings, read
 
@@ -60,8 +62,13 @@ class MethodNotAllowed(Exception):
 _METHOD_NOT_ALLOWED = Reading(405, "method_not_allowed", INVALID, "This address does not know the method")
 _NOT_FOUND = Reading(404, "not_found", INVALID, "The requested resource was not found")
 
+# The ledger's database is also that of keys, models and receipts.
+_UNAVAILABLE = SHARED[LedgerUnavailable]
+
 READINGS: Readings = {
     **SHARED,
+    OperationalError: _UNAVAILABLE,
+    InterfaceError: _UNAVAILABLE,
     RequestTooLarge: Reading(413, "request_too_large", INVALID, "The request body is too large"),
     MethodNotAllowed: _METHOD_NOT_ALLOWED,
     Http404: _NOT_FOUND,
@@ -82,6 +89,8 @@ _RETRY_AFTER = {429: 1, 503: 2}
 def describe(error: Exception) -> ApiError:
     """Translate any exception; one that nobody foresaw is logged and told without its internals."""
     problem = read(error, READINGS)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.error("the database does not answer: %s", error)
     if problem:
         return ApiError(*msgspec.structs.astuple(problem))
     logger.error("unforeseen error", exc_info=error)

@@ -18,7 +18,9 @@ def check_mail(host: str, user: str, password: str, *, is_tls: bool, is_ssl: boo
     if bool(user) != bool(password):
         raise EnvError('Environment variables "EMAIL_HOST_USER" and "EMAIL_HOST_PASSWORD" need each other')
     if not host and (user or is_tls or is_ssl):
-        raise EnvError('Environment variable "EMAIL_HOST" is not set, but other settings of a mail server are')
+        raise EnvError(
+            'Environment variable "EMAIL_HOST" is not set, but EMAIL_HOST_USER, EMAIL_USE_TLS or EMAIL_USE_SSL is'
+        )
     if any(character in host for character in "/:@ ") and not _is_address(host):
         raise EnvError(f'Environment variable "EMAIL_HOST" is the name of a server, not {host!r}')
 

@@ -8,15 +8,18 @@ from urllib.parse import urlsplit
 
 from environs import Env, validate
 
+from config.database import check_database
+from config.folder import data_dir
 from config.mail import check_mail, default_sender
 from config.networks import PRIVATE, check_embedded, engine_networks
+from config.public_url import public_url
+from config.redis import redis_url
 from config.secret import secret_key
 
 env = Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+DATA_DIR = data_dir(env.str("DATA_DIR", "") or str(BASE_DIR / "var"))
 
 _positive = validate.Range(min=1)
 
@@ -25,7 +28,7 @@ PORT = env.int("PORT", 8000, validate=validate.Range(min=0, max=65535))
 # Web processes on that port, of one ``serve``.
 WORKERS = env.int("WORKERS", 1, validate=validate.Range(min=1, max=64))
 # Where people and programs reach this site; used in printed addresses and in links inside error bodies.
-PUBLIC_URL = env.str("PUBLIC_URL", f"http://{HOST}:{PORT}").rstrip("/")
+PUBLIC_URL = public_url(env.str("PUBLIC_URL", "")) or f"http://{HOST}:{PORT}"
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 _public_host = urlsplit(PUBLIC_URL).hostname or HOST
 
@@ -85,6 +88,9 @@ TEMPLATES = [
 # --- Database -------------------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")}
+check_database(DATABASES["default"])
+# How long ``migrate``, ``bootstrap`` and ``serve`` wait for a server that is still starting.
+DATABASE_WAIT_SECONDS = env.float("DATABASE_WAIT_SECONDS", 30, validate=validate.Range(min=0, max=3600))
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN, so two writers wait for each other instead of failing.
@@ -99,11 +105,20 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     # Under ASGI a kept connection per thread exhausts PostgreSQL; the pool bounds them for the whole process.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _options.setdefault("connect_timeout", 5)
+    _options["pool"] = {
         "min_size": 1,
         "max_size": env.int("DATABASE_POOL_SIZE", 20, validate=_positive),
+        # Whoever asks while the database is away hears of it before his client gives up.
+        "timeout": 5,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Where several machines are one site: limits and answers under way are then known to all of them.
+REDIS_URL = redis_url(env.str("REDIS_URL", ""))
+# How long a question to it may take, in seconds; then each machine counts for itself until it answers again.
+REDIS_SECONDS = env.float("REDIS_SECONDS", 0.5, validate=validate.Range(min=0.01, max=10))
 
 # --- Identity -------------------------------------------------------------------------------------------------------
 
@@ -264,8 +279,12 @@ LOGGING = {
             "formatter": env.str("LOG_FORMAT", "text", validate=validate.OneOf(["text", "json"])),
         }
     },
-    # Every request has a line of its own (inference.request_log); Django's is for what breaks down.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "filters": {"refused_host": {"()": "config.log_format.RefusedHost"}},
+    "loggers": {
+        # Every request has a line of its own (inference.request_log); Django's is for what breaks down.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"filters": ["refused_host"]},
+    },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO").upper()},
 }
 

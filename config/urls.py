@@ -9,3 +9,5 @@ urlpatterns = [
     path("v1/", include("api.urls")),
     path("", include("playground.urls")),
 ]
+
+handler404 = "playground.views.not_found"

@@ -14,7 +14,8 @@ from config.log_format import JsonFormatter
 from inference.models import Endpoint
 from tests.api.scenes import Connect, body, the_run
 from tests.fakes.tgi import FakeTgi
-from tests.inference.scenes import MODEL, prompt_tokens, within
+from tests.inference.scenes import MODEL, prompt_tokens
+from tests.patience import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +35,7 @@ class Lines:
 
     def one(self) -> dict[str, Any]:
         """Return the only line, once it is written."""
-        within(5, self.all)
+        until(self.all)
         (line,) = self.all()
         return line
 
@@ -103,7 +104,7 @@ def test_no_prompt_no_answer_and_no_secret_is_ever_logged(
     raw.post("/v1/chat/completions", json=body(messages=messages, stream=True))
     raw.get(f"/v1/models/x?api_key={api_key}", headers={"Authorization": f"Bearer {api_key}x"})
     raw.get(f"/v1/{api_key}", headers={"Cookie": f"sessionid={CANARY}"})
-    within(5, lambda: len(lines.all()) == 10)
+    until(lambda: len(lines.all()) == 10)
     secret = api_key.split("_")[2]
     assert CANARY not in lines.text
     assert "fox-of-the-answer" not in lines.text
@@ -116,7 +117,7 @@ def test_a_refused_request_has_a_line_with_its_code(raw: httpx2.Client, lines: L
         before = len(lines.all())
         response = raw.post("/v1/chat/completions", **{"json": body(), **more})
         assert response.status_code == status
-        within(5, lambda: len(lines.all()) > before)
+        until(lambda: len(lines.all()) > before)
         line = lines.all()[-1]
         assert (line["status"], line["error"]) == (status, response.json()["error"]["code"])
         assert line["request_id"] == response.headers["x-request-id"]
@@ -151,7 +152,7 @@ def test_a_client_that_goes_away_before_the_answer_is_499(
 ) -> None:
     tgi.script.silent_after = 0
     with connect(body()):
-        within(5, lambda: any(request.path == "/v1/chat/completions" for request in tgi.requests))
+        until(lambda: any(request.path == "/v1/chat/completions" for request in tgi.requests))
     line = lines.one()
     assert (line["status"], line["ending"], line["cost_nano"]) == (499, "disconnected", 0)
 
@@ -168,7 +169,7 @@ def test_an_answer_that_is_repeated_is_not_counted_again(
 ) -> None:
     for _ in range(2):
         raw.post("/v1/chat/completions", json=body(), headers={"Idempotency-Key": "once"})
-    within(5, lambda: len(lines.all()) == 2)
+    until(lambda: len(lines.all()) == 2)
     first, second = lines.all()
     assert second["run_id"] == first["run_id"]
     assert (first["cost_nano"] > 0, "cost_nano" in second, second["replayed"]) == (True, False, True)
@@ -181,7 +182,7 @@ def test_pages_and_resources_have_lines_and_what_only_looks_is_quiet(
     raw.get("/login?next=/canary-query")
     raw.get("/no%0Aline\u2028/☃" + "x" * 500)
     raw.get("/healthz")
-    within(5, lambda: len(lines.all()) == 4)
+    until(lambda: len(lines.all()) == 4)
     # A line may be written just after the client has its answer.
     health, page, odd, resource = sorted(lines.all(), key=lambda line: line["path"])
     assert (resource["path"], resource["key_id"], resource["status"]) == ("/v1/models", api_key.split("_")[1], 200)
@@ -194,3 +195,12 @@ def test_pages_and_resources_have_lines_and_what_only_looks_is_quiet(
     ]
     assert record.getMessage().startswith("GET /login 200 request_id=req_")
     assert not [record for record in caplog.records if record.name == "django.request"]
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models"])
+def test_a_wrong_host_is_one_line_without_the_host(raw: httpx2.Client, lines: Lines, path: str) -> None:
+    assert raw.get(path, headers={"Host": f"evil.{CANARY}.example"}).status_code == 400
+    assert lines.one()["status"] == 400
+    assert lines.text.count("ALLOWED_HOSTS") == 2
+    assert CANARY not in lines.text
+    assert "Traceback" not in lines.text

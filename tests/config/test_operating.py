@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from config.operating import may_read
-from tests.config.conftest import ROOT, wait_until
+from tests.config.conftest import ROOT
+from tests.patience import PATIENCE_SECONDS, until
 from tests.server import Server
 
 HERE = ("127.0.0.1", 50_000)
@@ -130,7 +131,7 @@ def serving(**environment: str) -> Iterator[str]:
 
 def get(address: str) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(address, timeout=10) as response:
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -143,7 +144,7 @@ def test_a_site_is_ready_once_its_tables_are_there(tmp_path: Path) -> None:
         assert get(f"{url}/readyz") == (503, {"status": "unavailable", "problem": "migrations"})
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, cwd=ROOT, env=os.environ | environment, check=True)
-        wait_until(lambda: get(f"{url}/readyz") == (200, {"status": "ok"}), 10)
+        until(lambda: get(f"{url}/readyz") == (200, {"status": "ok"}))
 
 
 def test_a_site_without_its_database_lives_and_is_not_ready(tmp_path: Path) -> None:

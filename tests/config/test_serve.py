@@ -1,9 +1,10 @@
 """``manage.py serve`` as an operator meets it: real processes, the real engine."""
 
 import json
+import os
 import socket
 import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.config.conftest import wait_until
-from tests.site import Site
+from tests.patience import PATIENCE_SECONDS, Stopwatch, until
+from tests.site import ROOT, Site
 
 
 def chat(site: Site) -> str:
@@ -35,10 +36,16 @@ def answers(site: Site) -> bool:
         return False
 
 
+def manage(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command that is to fail before it does anything."""
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
 def refusal(site: Site, *arguments: str) -> str:
     """Start a site that must not start, and return what it says."""
     site.launch(*arguments)
-    assert site.wait(30) == 1
+    assert site.wait(PATIENCE_SECONDS) == 1
     assert "Traceback" not in site.output
     return site.output
 
@@ -69,7 +76,7 @@ def test_the_site_itself_refuses_a_large_upload(tmp_path: Path, server: str, hea
         request = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode()
         chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
         before = site.process.memory_info().rss
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as client:
             client.sendall(request + chunk * 3)
             assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
         assert site.process.memory_info().rss - before < 10_000_000
@@ -80,7 +87,7 @@ def test_a_killed_site_leaves_no_engine(tmp_path: Path) -> None:
     engine = site.engine
     assert engine is not None
     site.kill()
-    psutil.wait_procs([engine], timeout=3)
+    psutil.wait_procs([engine], timeout=PATIENCE_SECONDS)
     assert not engine.is_running()
 
 
@@ -90,8 +97,8 @@ def test_a_killed_engine_comes_back_and_answers(tmp_path: Path) -> None:
         engine = site.engine
         assert engine is not None
         engine.kill()
-        wait_until(lambda: site.engine not in (None, engine), 10)
-        wait_until(lambda: answers(site), 30)
+        until(lambda: site.engine not in (None, engine))
+        until(lambda: answers(site))
     assert "The embedded engine ended (exit code -9)" in site.output
 
 
@@ -117,6 +124,33 @@ def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
         said = refusal(Site(tmp_path), "--port", port)
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
     assert "embedded engine" not in said
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "http"), ("--workers", "0")])
+def test_a_number_that_cannot_be_is_refused_in_one_line(option: str, value: str) -> None:
+    said = manage("serve", option, value)
+    assert said.returncode == 2
+    assert f"argument {option}: '{value}' is not a whole number from" in said.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("WORKERS", "0"),
+        ("ENGINE_NETWORKS", "10.0.0.0/33"),
+        ("PUBLIC_URL", "foo"),
+        ("DATA_DIR", "/dev/null/here"),
+        ("DATABASE_URL", "mysql://ada:secret@127.0.0.1/parley"),
+        ("DATABASE_URL", "parley"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_in_one_line(name: str, value: str) -> None:
+    said = manage("check", **{name: value})
+    assert said.returncode == 1
+    assert said.stderr.startswith(f'Error: Environment variable "{name}" ')
+    assert said.stderr.count("\n") == 1
+    assert "secret" not in said.stderr
 
 
 def test_another_host_is_refused_until_the_printed_password_is_changed(tmp_path: Path) -> None:
@@ -147,7 +181,7 @@ def test_a_revoked_key_is_not_printed(tmp_path: Path) -> None:
 def test_it_ends_cleanly_while_the_engine_is_still_starting(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.launch()
-    wait_until(lambda: site.engine, 30)
+    until(lambda: site.engine)
     engine = site.engine
     assert engine is not None
     assert site.stop() == 0
@@ -161,7 +195,7 @@ def test_a_streamed_answer_under_way_ends_with_the_site_in_bounded_time(tmp_path
         with subprocess.Popen(["bash", "-c", endless], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
             assert client.stdout is not None
             assert client.stdout.readline()
-            began = time.monotonic()
-            assert site.stop() == 0
-            assert time.monotonic() - began < 8
+            with Stopwatch() as watch:
+                assert site.stop() == 0
             client.kill()
+        assert watch.seconds < 8

@@ -9,8 +9,8 @@ from asgiref.sync import sync_to_async
 
 from config.log_format import JsonFormatter
 from inference.models import Run
-from tests.fakes.server import eventually
 from tests.fakes.tgi import FakeTgi
+from tests.patience import eventually
 from tests.playground.cast import MODEL, Cast, conversation_of
 from tests.playground.tab import tab
 
@@ -32,6 +32,7 @@ async def test_a_run_of_a_socket_has_a_line_without_its_words(
         started = await chat.ask(conversation.pk, CANARY)
         await chat.hear("ended")
     run = await Run.objects.aget(pk=started["run"])
+    await eventually(lambda: lines(caplog))
     (line,) = lines(caplog)
     assert (line["request_id"], line["run_id"]) == (started["request_id"], run.pk)
     assert (line["method"], line["path"], line["status"]) == ("WS", "/ws/playground", 200)

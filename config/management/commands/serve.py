@@ -5,6 +5,8 @@ import signal
 import socket
 import sys
 import time
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn
@@ -15,6 +17,7 @@ from django.db import connection
 
 from config import banner, demo
 from config.locks import Taken, locked
+from config.management.base import wait_for_database
 from config.readiness import is_migrated
 from config.server import SERVERS, run
 from config.workers import Workers
@@ -33,11 +36,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--server", choices=SERVERS, default="daphne")
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
-        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (PORT); 0: any free one")
+        parser.add_argument(
+            "--port",
+            type=_whole(0, 65535),
+            metavar="N",
+            default=settings.PORT,
+            help="port to listen on (PORT); 0: any free one",
+        )
         parser.add_argument(
             "--workers",
-            type=int,
-            choices=range(1, MAX_WORKERS + 1),
+            type=_whole(1, MAX_WORKERS),
             metavar="N",
             default=settings.WORKERS,
             help="web processes (WORKERS)",
@@ -52,6 +60,7 @@ class Command(BaseCommand):
                 stack.enter_context(locked(settings.DATA_DIR / "serve.lock", wait=False))
             except Taken:
                 raise CommandError(f"Another `serve` is running on {settings.DATA_DIR}.") from None
+            wait_for_database(self.stderr)
             _check_migrations()
             _check_login(options["host"])
             listener = stack.enter_context(_bound_socket(options["host"], options["port"]))
@@ -115,6 +124,18 @@ class Command(BaseCommand):
         """Print at once, into a pipe as well."""
         self.stdout.write(text, ending=ending)
         self.stdout.flush()
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads an argument that is a whole number in this range."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.strip().isdecimal() else -1
+        if not least <= number <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return number
+
+    return read
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
