@@ -134,7 +134,7 @@ class ProjectForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at r
         return cleaned
 
 
-passwords = Throttle(PASSWORD_ATTEMPTS, PASSWORD_SECONDS, remembered=10_000)
+passwords = Throttle("password", PASSWORD_ATTEMPTS, PASSWORD_SECONDS, remembered=10_000)
 
 
 class PasswordChangeForm(DjangoPasswordChangeForm):

@@ -7,7 +7,7 @@ from typing import Any
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 
 from accounts import keys
 from accounts.errors import IdentityError, RoleMayNotCall
@@ -42,16 +42,17 @@ def project_of(user: User, path: str) -> Project:
 
 
 def listed_projects(user: User) -> list[dict[str, Any]]:
-    """Return the projects for the switcher, with what the person is in each."""
+    """Return the projects for the switcher, with what the person is in each; an operator's own teams come first."""
     roles = dict(user.memberships.values_list("team_id", "role"))
     default = Membership.Role.OWNER if user.is_superuser else Membership.Role.VIEWER
+    own_first = Case(When(team_id__in=roles, then=0), default=1)
     return [
         {
             "path": str(project),
             "role": (role := str(roles.get(project.team_id, default))),
             "can_call": user.is_superuser or role in Membership.CALLING_ROLES,
         }
-        for project in projects_of(user)[:MAX_PROJECTS_LISTED]
+        for project in projects_of(user).order_by(own_first, "team__slug", "slug")[:MAX_PROJECTS_LISTED]
     ]
 
 

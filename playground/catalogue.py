@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
 from inference.endpoint_state import EndpointState, states_of
 from inference.models import Model, Price
+from playground.refusals import refused_by
 
 NEW_FOR = timedelta(days=30)
 MICRO = 1_000_000
@@ -33,7 +35,9 @@ def _cards(models: "QuerySet[Model]") -> list[dict[str, Any]]:
 
 def _models() -> "QuerySet[Model]":
     callable_models = Model.objects.exclude(lifecycle=Model.Lifecycle.RETIRED)
-    return callable_models.prefetch_related("endpoints").order_by("-released_on", "-created_at", "id")
+    # Of a model whose release nobody knows, the day on which it came here is known.
+    released = Coalesce("released_on", TruncDate("created_at"))
+    return callable_models.prefetch_related("endpoints").order_by(released.desc(), "-created_at", "id")
 
 
 def _prices() -> dict[str, Price]:
@@ -44,6 +48,7 @@ def _prices() -> dict[str, Price]:
 
 def _card(model: Model, price: Price, states: dict[int, EndpointState]) -> dict[str, Any]:
     owner, _, _ = model.pk.rpartition("/")
+    endpoints = model.endpoints.all()
     return {
         "id": model.pk,
         "name": model.name,
@@ -55,6 +60,7 @@ def _card(model: Model, price: Price, states: dict[int, EndpointState]) -> dict[
         "parameters_total": model.parameters_total,
         "license": model.license,
         "released_on": model.released_on.isoformat() if model.released_on else None,
+        "added_on": model.created_at.date().isoformat(),
         "hub_url": model.hub_url,
         "lifecycle": model.lifecycle,
         "replacement": model.replacement_id,
@@ -63,7 +69,9 @@ def _card(model: Model, price: Price, states: dict[int, EndpointState]) -> dict[
             "output": dollars_per_mtok(price.output_microcredits_per_mtok),
             "cached_input": dollars_per_mtok(price.cached_input_microcredits_per_mtok),
         },
-        "health": "up" if any(states[endpoint.pk].answers for endpoint in model.endpoints.all()) else "down",
+        # Any of the servers may be the one that answers.
+        "refused": sorted({name for each in endpoints if each.is_enabled for name in refused_by(each.kind)}),
+        "health": "up" if any(states[endpoint.pk].answers for endpoint in endpoints) else "down",
         "is_new": timezone.now() - model.created_at < NEW_FOR,
     }
 

@@ -10,6 +10,10 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+# A link to a file that is a page, and links that are no files at all.
+_PAGE = re.compile(r"[\w-]+\.md(#.*)?")
+_ELSEWHERE = re.compile(r"#|/|[a-z]+:")
+
 
 class Document(NamedTuple):
     """One page of documentation."""
@@ -30,11 +34,11 @@ def _rendered(path: Path, changed_ns: int) -> Document:
     """Render once for each version of the file: ``changed_ns`` is part of the cache's key."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(path.read_text(encoding="utf-8"))
-    title = path.stem
-    for heading, text in _headings(tokens):
+    headings = _headings(tokens)
+    for heading, text in headings:
         heading.attrSet("id", _anchor(text))
-        if heading.tag == "h1":
-            title = text
+    # A page may have several parts; its name is the first one's.
+    title = next((text for heading, text in headings if heading.tag == "h1"), path.stem)
     _point_inside(tokens)
     html = markdown.renderer.render(tokens, markdown.options, {})
     # Safe, because without the option ``html`` the renderer escapes all raw HTML.
@@ -51,11 +55,21 @@ def _headings(tokens: list[Token]) -> list[tuple[Token, str]]:
 
 
 def _point_inside(tokens: list[Token]) -> None:
-    """Let links from file to file lead from page to page."""
-    for child in (child for token in tokens for child in token.children or []):
-        href = child.attrGet("href") if child.type == "link_open" else None
-        if isinstance(href, str) and re.fullmatch(r"[\w-]+\.md(#.*)?", href):
-            child.attrSet("href", href.replace(".md", "", 1))
+    """Let links from file to file lead from page to page; one to a file that is no page becomes the words alone."""
+    for token in tokens:
+        kept: list[Token] = []
+        # Links do not nest: the next end is the dropped one's.
+        is_dropping = False
+        for child in token.children or []:
+            if child.type == "link_open":
+                href = str(child.attrGet("href"))
+                if _PAGE.fullmatch(href):
+                    child.attrSet("href", href.replace(".md", "", 1))
+                is_dropping = not _PAGE.fullmatch(href) and not _ELSEWHERE.match(href)
+            if not (is_dropping and child.type in ("link_open", "link_close")):
+                kept.append(child)
+        if token.children:
+            token.children = kept
 
 
 def _anchor(text: str) -> str:

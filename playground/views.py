@@ -4,16 +4,18 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 
 from accounts.models import User
 from playground import access, catalogue, conversations
 from playground.code import base_url, snippets
 from playground.documents import documents
-from playground.errors import NotFound
+from playground.errors import NotFound, describe, status
 from playground.forms import identifier
 from playground.models import Conversation
 from playground.request import example_request
@@ -74,6 +76,16 @@ def show_document(request: HttpRequest, slug: str) -> HttpResponse:
     page = pages[slug]
     context = {"slug": slug, "title": page.title, "content": page.html, "pages": list(pages.values())}
     return render(request, "docs.html", context)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Say that there is nothing here; to a program, which most likely forgot the end of the base URL, in JSON."""
+    accepted = request.headers.get("Accept", "")
+    shows_key = request.headers.get("Authorization", "").startswith("Bearer ")
+    if shows_key or ("application/json" in accepted and "text/html" not in accepted):
+        error = NotFound(f"Nothing is at this address. The base URL of the API is {base_url()}")
+        return JsonResponse({"error": describe(error)}, status=status(error))
+    return page_not_found(request, exception)
 
 
 def _asked_conversation(request: HttpRequest) -> Conversation | None:

@@ -37,10 +37,12 @@ def show_receipt(request: HttpRequest, team: str, request_id: str) -> HttpRespon
 
 
 def _show_running(request: HttpRequest, place: Seat, run_id: str) -> HttpResponse:
-    """Tell a manager of a run that has not ended; whose it is, is not known before."""
+    """Tell a manager of a run that has not ended, or why there may be no receipt."""
     held = billing.held_run(place, run_id) if place.manages else None
     if held is None:
-        raise Http404("There is no such run, or it is not yours.")
+        # The same for what is another's: nothing is learned by trying.
+        context = {"tab": "overview", "request_id": f"req_{run_id}"}
+        return page(request, place, "console/receipt_none.html", context, status=404)
     return page(request, place, "console/receipt_running.html", {"tab": "overview", "held": held})
 
 

@@ -8,7 +8,7 @@ const card = (name: string, more: Partial<Card> = {}): Card => ({
 const cards = [
   card("b", { released: "2025-01-01", context: "131072", input: "10.00" }),
   card("a", { released: "", input: "9.00" }),
-  card("c", { modalities: "text vision", input: "0.5" }),
+  card("c", { modalities: "text image", input: "0.5" }),
 ];
 const order = (by: string) => [...cards].sort(compareBy(by)).map(({ name }) => name).join("");
 
@@ -25,6 +25,6 @@ test("a model without a release date comes last, and an unknown order is the new
 
 test("every word must be found, in whatever case, and the modality must fit", () => {
   expect(cards.filter((each) => matches(each, "ORG c", "")).map(({ name }) => name)).toEqual(["c"]);
-  expect(cards.filter((each) => matches(each, "", "vision")).map(({ name }) => name)).toEqual(["c"]);
+  expect(cards.filter((each) => matches(each, "", "image")).map(({ name }) => name)).toEqual(["c"]);
   expect(cards.filter((each) => matches(each, "org zebra", ""))).toEqual([]);
 });

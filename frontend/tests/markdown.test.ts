@@ -155,6 +155,16 @@ describe("a stream of markdown", () => {
     expect([...root.querySelectorAll("li")].map((item) => item.textContent)).toEqual(["one", "two", "three", "four"]);
   });
 
+  test.each(["Jumps over", "- one\n- two", "```js\nlet a", "# Head"])("goes on from %j though it was taken for the end", (stopped) => {
+    const view = new MarkdownView(root);
+    view.update(stopped, true);
+    view.update(stopped, false);
+    view.update(`${stopped} the dog`, true);
+    const streamedOn = root.innerHTML;
+    root.replaceChildren();
+    expect(streamedOn).toBe(drawn(`${stopped} the dog`).innerHTML);
+  });
+
   test("starts over when the text is replaced", () => {
     const view = new MarkdownView(root);
     view.update("Wrong start.\n\nMore", false);

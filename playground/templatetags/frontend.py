@@ -84,3 +84,10 @@ def parameter_count(parameters: int) -> str:
     if parameters >= 1_000_000_000:
         return f"{parameters / 1_000_000_000:.1f}B"
     return f"{parameters / 1_000_000:.0f}M"
+
+
+@register.filter
+def feature_name(feature: str) -> str:
+    """A feature as people say it: ``structured_output`` is "Structured output", ``json_mode`` "JSON mode"."""
+    words = feature.replace("_", " ")
+    return words[:1].upper() + words[1:] if not words.startswith("json") else "JSON" + words[4:]

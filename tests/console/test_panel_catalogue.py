@@ -74,6 +74,16 @@ def test_a_credential_is_written_and_never_shown(enter: Enter, panel: Client) ->
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("written", ["hush\r\nX-Other: hush", "hush hush", "h\u00fcsh"])
+def test_a_credential_that_no_header_can_carry_is_refused(panel: Client, written: str) -> None:
+    values = {"model": model().pk, "kind": "tgi", "base_url": "http://127.0.0.1:9", "concurrency": "4"}
+    page = panel.post(reverse("admin:inference_endpoint_add"), values | {"credential": written}).content.decode()
+    assert "A credential is printable ASCII without spaces." in page
+    assert "hush" not in page
+    assert not Endpoint.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_kept_credential_can_be_forgotten(panel: Client) -> None:
     endpoint = Endpoint.objects.create(model=model(), kind="tgi", base_url="http://127.0.0.1:9", credential="hush-hush")
     values = {

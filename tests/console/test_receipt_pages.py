@@ -49,6 +49,20 @@ def test_a_receipt_says_all_of_it(browser: Browser, owner: User, member: User, t
         assert words in page, words
 
 
+def test_a_request_without_a_receipt_is_told_of_as_one_that_is_anothers(
+    browser: Browser, owner: User, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    ran = spend(project, owner, DOLLAR)
+    refused = browser(owner).get(f"{URL}/req_{'0' * 32}")
+    assert refused.status_code == 404
+    assert "refused before it held credits" in refused.content.decode()
+    unknown, anothers = (browser(member).get(f"{URL}/req_{run}") for run in ("0" * 32, ran.pk))
+    assert (unknown.status_code, anothers.status_code) == (404, 404)
+    assert anothers.content.decode().count("nothing was charged") == 1
+    assert "$" not in anothers.content.decode()
+
+
 def test_a_receipt_is_found_by_each_name_of_its_run(
     browser: Browser, member: User, team: Team, project: Project
 ) -> None:

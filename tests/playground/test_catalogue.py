@@ -1,16 +1,17 @@
 """The cards tell whether a model would answer now."""
 
 import asyncio
-import time
+import re
 
 import pytest
 
 from inference import health
-from inference.models import Endpoint
+from inference.models import MODALITIES, Endpoint, Model, Price
 from playground import catalogue
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
-from tests.playground.cast import MODEL
+from tests.patience import PATIENCE_SECONDS, Stopwatch
+from tests.playground.cast import MODEL, Cast, browser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,7 +23,8 @@ def shown() -> str:
     return str(card["health"])
 
 
-def test_a_model_is_up_while_one_of_its_endpoints_answers(tgi: FakeTgi) -> None:
+def test_a_model_is_up_while_one_of_its_endpoints_answers(tgi: FakeTgi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_SECONDS", PATIENCE_SECONDS)
     Endpoint.objects.create(model_id=MODEL, kind=Endpoint.Kind.TGI, base_url="http://127.0.0.1:9")
     assert shown() == "up"
 
@@ -32,6 +34,44 @@ def test_a_model_without_a_working_endpoint_is_down(tgi: FakeTgi) -> None:
     assert shown() == "down"
     Endpoint.objects.update(is_enabled=True, base_url="http://127.0.0.1:9")
     assert shown() == "down"
+
+
+def refused() -> list[str]:
+    card = catalogue.card(MODEL)
+    assert card
+    return list(card["refused"])
+
+
+def test_a_card_names_the_parameters_that_its_servers_refuse(tgi: FakeTgi) -> None:
+    assert refused() == ["presence_penalty", "response_format"]
+
+
+def test_one_server_that_refuses_a_parameter_is_enough_and_one_that_is_switched_off_does_not_count(
+    tgi: FakeTgi,
+) -> None:
+    Endpoint.objects.create(model_id=MODEL, kind=Endpoint.Kind.LLAMACPP, base_url="http://127.0.0.1:9")
+    assert refused() == ["presence_penalty", "response_format"]
+    Endpoint.objects.filter(kind=Endpoint.Kind.TGI).update(is_enabled=False)
+    assert refused() == []
+
+
+def test_the_newest_comes_first_by_its_release_or_else_by_the_day_it_came(tgi: FakeTgi) -> None:
+    for name, released in (("old/one", "2020-01-01"), ("coming/one", "2199-01-01")):
+        model = Model.objects.create(id=name, name=name, context_tokens=1, modalities=["text"], released_on=released)
+        Price.objects.create(
+            model=model,
+            input_microcredits_per_mtok=1,
+            output_microcredits_per_mtok=1,
+            cached_input_microcredits_per_mtok=1,
+        )
+    assert [card["id"] for card in catalogue.cards()] == ["coming/one", MODEL, "old/one"]
+
+
+def test_each_filter_is_a_modality_that_a_model_can_have(cast: Cast, tgi: FakeTgi) -> None:
+    page = browser(cast.member).get("/").content.decode()
+    filters = set(re.findall(r'data-modality="(\w+)"', page))
+    assert filters == {"text", "image", "embedding"}
+    assert filters <= set(MODALITIES)
 
 
 class SilentServer(FakeServer):
@@ -44,6 +84,6 @@ class SilentServer(FakeServer):
 def test_an_endpoint_that_hangs_keeps_the_page_for_a_moment_only(tgi: FakeTgi) -> None:
     with SilentServer() as server:
         Endpoint.objects.update(base_url=server.url)
-        began = time.monotonic()
-        assert shown() == "down"
-        assert time.monotonic() - began < health.CHECK_SECONDS + 1
+        with Stopwatch() as watch:
+            assert shown() == "down"
+        assert watch.seconds < health.CHECK_SECONDS + 1

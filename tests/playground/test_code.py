@@ -65,7 +65,7 @@ def hostile_body() -> dict[str, Any]:
 
 def run(command: list[str], **more: Any) -> Any:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", code.KEY_VARIABLE: "parley_secret"}
-    return subprocess.check_output(command, env=environment, timeout=30, text=True, **more)
+    return subprocess.check_output(command, env=environment, timeout=120, text=True, **more)
 
 
 def check(capture: Capture, body: dict[str, Any]) -> None:

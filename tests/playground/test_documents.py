@@ -27,10 +27,21 @@ def test_a_page_is_shown_to_anyone_with_ids_that_errors_link_to() -> None:
 
 
 def test_a_link_to_another_file_leads_to_its_page(tmp_path: Path) -> None:
-    (tmp_path / "docs" / "engines.md").write_text("[a](errors.md#one) [b](errors.md) [c](decisions/one.md) [d](x.txt)")
+    (tmp_path / "docs" / "engines.md").write_text("[a](errors.md#one) [b](errors.md) [c](#d) [d](https://example.org)")
     text = Client().get("/docs/engines").content.decode()
-    for href in ("errors#one", "errors", "decisions/one.md", "x.txt"):
+    for href in ("errors#one", "errors", "#d", "https://example.org"):
         assert f'<a href="{href}">' in text
+
+
+def test_a_link_to_a_file_that_is_no_page_leaves_its_words(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "engines.md").write_text("[why](decisions/one.md), [how](../engine.py), [where](errors.md).")
+    assert '<p>why, how, <a href="errors">where</a>.</p>' in Client().get("/docs/engines").content.decode()
+
+
+def test_a_page_of_several_parts_is_named_after_the_first(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "errors.md").write_text("# Errors\n\nOf the API.\n\n# In the browser\n")
+    text = Client().get("/docs/errors").content.decode()
+    assert '<a href="/docs/errors" aria-current="page">Errors</a>' in text
 
 
 def test_raw_html_and_script_links_stay_text() -> None:

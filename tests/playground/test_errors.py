@@ -1,9 +1,11 @@
 import pytest
+from django.test import Client
 
 from accounts.errors import RoleMayNotCall
 from api import errors as api
 from credits.errors import InsufficientCredits, LedgerUnavailable
 from inference import errors as inference
+from playground.code import base_url
 from playground.errors import describe, status
 
 SHARED: list[Exception] = [
@@ -22,6 +24,20 @@ SHARED: list[Exception] = [
     inference.EngineTimeout(),
     inference.EngineFailed(),
 ]
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer parley_x"}, {"Accept": "application/json"}])
+def test_a_program_that_forgot_the_end_of_the_base_url_is_told_it(client: Client, headers: dict[str, str]) -> None:
+    response = client.post("/chat/completions", "{}", content_type="application/json", headers=headers)
+    assert response.status_code == 404
+    assert response.json()["error"]["message"].endswith(f"The base URL of the API is {base_url()}")
+    assert response.json()["error"]["code"] == "not_found"
+
+
+def test_a_person_at_a_wrong_address_sees_a_page(client: Client) -> None:
+    response = client.get("/nowhere", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert response.status_code == 404
+    assert "<h1>Not found</h1>" in response.content.decode()
 
 
 @pytest.mark.parametrize("error", SHARED, ids=lambda error: type(error).__name__)

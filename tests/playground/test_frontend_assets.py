@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.template import Context, Template
 
-from playground.templatetags.frontend import parameter_count, token_count
+from playground.templatetags.frontend import feature_name, parameter_count, token_count
 
 MANIFEST = {
     "frontend/src/entries/page.ts": {
@@ -68,3 +68,8 @@ def test_sizes_read_as_people_say_them() -> None:
         "32K",
     ]
     assert [parameter_count(size) for size in (8_030_261_248, 134_515_008)] == ["8.0B", "135M"]
+
+
+def test_features_are_written_as_people_say_them() -> None:
+    features = ("structured_output", "json_mode", "tools")
+    assert [feature_name(feature) for feature in features] == ["Structured output", "JSON mode", "Tools"]

@@ -22,7 +22,7 @@ const byNumber = (key: "context" | "input" | "output", direction: 1 | -1): Compa
   direction * (Number(a[key]) - Number(b[key])) || a.name.localeCompare(b.name);
 
 const orders: Record<string, Compare> = {
-  // A model without a release date comes last.
+  // Where nobody knows the release, the card has the day on which the model came here.
   newest: (a, b) => b.released.localeCompare(a.released) || a.name.localeCompare(b.name),
   context: byNumber("context", -1),
   "input-ascending": byNumber("input", 1),

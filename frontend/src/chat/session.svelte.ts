@@ -39,7 +39,7 @@ export class Session {
     this.defaults = state.defaults;
     this.project = state.project ?? "";
     this.conversations = state.conversations;
-    this.model = wantedModel(state.models);
+    this.model = wantedModel(state.models, state.conversations);
     this.#stored = this.#store(null);
     if (state.conversation) this.show(state.conversation);
   }
@@ -176,9 +176,12 @@ export class Session {
   }
 }
 
-function wantedModel(models: CatalogueModel[]): string {
+/** The model that the address asks for, else the one that was used last, else one that answers. */
+function wantedModel(models: CatalogueModel[], conversations: ConversationSummary[]): string {
   const asked = new URLSearchParams(location.search).get("model");
-  const found = models.find(({ id }) => id === asked) ?? models.find(({ health }) => health !== "down") ?? models[0];
+  const last = conversations[0]?.model;
+  const answering = models.filter(({ health }) => health !== "down");
+  const found = models.find(({ id }) => id === asked) ?? answering.find(({ id }) => id === last) ?? answering[0] ?? models[0];
   return found?.id ?? "";
 }
 

@@ -11,6 +11,8 @@ export interface CatalogueModel {
   context_tokens: number;
   lifecycle: string;
   price: { input: string; output: string; cached_input: string | null };
+  /** The parameters that its servers do not take. */
+  refused: string[];
   health: "up" | "down" | "unknown";
   is_new: boolean;
 }

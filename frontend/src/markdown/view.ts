@@ -18,6 +18,7 @@ interface Piece {
 export class MarkdownView {
   #source = "";
   #frozenLength = 0;
+  #isFinished = false;
   #tail: Piece[] = [];
   #links: Lexer["tokens"]["links"] = {};
 
@@ -26,8 +27,10 @@ export class MarkdownView {
   /** Shows `content`, which normally is the earlier content with more at its end. */
   update(content: string, isFinished: boolean): void {
     const source = content.replace(/\r\n?/g, "\n");
-    if (!source.startsWith(this.#source)) this.#restart();
+    // What was finished has no open end that more could go on from: a stopped answer whose last words came after.
+    if (!source.startsWith(this.#source) || (this.#isFinished && source !== this.#source)) this.#restart();
     this.#source = source;
+    this.#isFinished ||= isFinished;
     const lexer = new Lexer({ gfm: true });
     // Link addresses that a finished block defined are known further down too.
     Object.assign(lexer.tokens.links, this.#links);
@@ -39,6 +42,7 @@ export class MarkdownView {
   #restart(): void {
     this.root.replaceChildren();
     this.#frozenLength = 0;
+    this.#isFinished = false;
     this.#tail = [];
     this.#links = {};
   }
