@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
@@ -71,13 +71,7 @@ def client(url: str) -> "Redis":
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return Redis.from_url(
-        url,
-        socket_timeout=settings.REDIS_SECONDS,
-        socket_connect_timeout=settings.REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_patience())
 
 
 def blocking_client(url: str) -> "BlockingRedis":
@@ -86,13 +80,15 @@ def blocking_client(url: str) -> "BlockingRedis":
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return Redis.from_url(
-        url,
-        socket_timeout=settings.REDIS_SECONDS,
-        socket_connect_timeout=settings.REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_patience())
+
+
+def _patience() -> dict[str, Any]:
+    return {
+        "socket_timeout": settings.REDIS_SECONDS,
+        "socket_connect_timeout": settings.REDIS_SECONDS,
+        "protocol": 2,
+    }
 
 
 def _lost(error: BaseException) -> None:

@@ -93,8 +93,9 @@ async def _charge(bill: Bill, claim: Claim | None) -> None:
             if claim:
                 claim.is_kept = bool(row and row.then)
             return
-        except OperationRefused:
-            logger.exception("the row of run %s was refused", receipt.id)
+        except OperationRefused as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            logger.warning("the row of run %s was refused: %s", receipt.id, reason)
 
 
 def _rows(receipt: Receipt, answer: ledger.Write | None) -> Iterator[ledger.Write | None]:
