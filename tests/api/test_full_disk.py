@@ -7,6 +7,7 @@ from accounts.models import Team
 from tests.api.scenes import body
 from tests.credits.unwritable import unwritable
 from tests.fakes.tgi import FakeTgi
+from tests.patience import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -22,4 +23,4 @@ def test_requests_are_503_without_a_traceback_until_there_is_room(
             assert refused.headers["retry-after"]
         assert not any(record.exc_info for record in caplog.records)
         disk.make_room()
-        assert raw.post("/v1/chat/completions", json=body()).status_code == 200
+        until(lambda: raw.post("/v1/chat/completions", json=body()).status_code == 200)

@@ -24,7 +24,7 @@ class Unwritable:
         self._unlimited = unlimited
 
     def make_room(self) -> None:
-        """Let the connections that are opened from now on write."""
+        """Let the connections that are opened from now on write; one that is open may refuse one more group."""
         self._limits = []
 
     def opened(self, connection: BaseDatabaseWrapper, **_: Any) -> None:
