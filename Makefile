@@ -3,7 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
-PYTEST := $(BIN)/python -m pytest
+# Several runs at once would write the same cache.
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# What mostly starts sites of its own, and waits for them.
+SITE_TESTS := tests/config tests/playground tests/proofs
 # The first Python on the PATH that is new enough.
 FIND_PYTHON := for candidate in python3 python3.13 python3.12 python3.11; do \
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && exit; done; exit 1
@@ -14,7 +17,7 @@ SCALE ?= full
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test test-sqlite test-postgresql test-browser check bench benches prove frontend setup-dev packages database clean
+.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser check bench benches prove frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
@@ -51,17 +54,20 @@ packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromi
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
 	$(BIN)/python frontend/build.py --test
-	@$(MAKE) --no-print-directory --jobs 2 test-sqlite test-postgresql test-browser
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-sites test-sqlite test-postgresql test-browser
 
 # Two at a time: all of them wait more than they work.
+test-sites:
+	$(PYTEST) $(SITE_TESTS)
+
 test-sqlite:
-	$(PYTEST) --ignore tests/browser
+	$(PYTEST) --ignore tests/browser $(addprefix --ignore ,$(SITE_TESTS))
 
 test-browser:
-	$(PYTEST) tests/browser -p no:cacheprovider
+	$(PYTEST) tests/browser
 
 test-postgresql:
-	$(PYTEST) --database postgresql -m either_database -p no:cacheprovider
+	$(PYTEST) --database postgresql -m either_database
 
 check: setup-dev ## formatting, lint, types, migrations, settings, front end
 	$(BIN)/ruff format --check .

@@ -24,7 +24,8 @@ def blocks(document: str, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site of the documents' own."""
-    with Site(tmp_path_factory.mktemp("documents")) as running:
+    # With the whole context, a model that does not find its end takes minutes.
+    with Site(tmp_path_factory.mktemp("documents"), EMBEDDED_CONTEXT_TOKENS="512") as running:
         yield running
 
 

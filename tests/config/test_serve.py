@@ -52,7 +52,8 @@ def refusal(site: Site, *arguments: str) -> str:
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_the_printed_curl_streams_an_answer_and_sigterm_leaves_nothing(tmp_path: Path, server: str) -> None:
-    with Site(tmp_path, server) as site:
+    # With the whole context, a model that does not find its end takes minutes.
+    with Site(tmp_path, server, EMBEDDED_CONTEXT_TOKENS="512") as site:
         assert site.admin["email"] in site.output
         assert site.admin["password"] in site.output
         streamed = subprocess.run(["bash", "-c", site.curl], capture_output=True, text=True, timeout=60, check=True)
@@ -143,6 +144,8 @@ def test_a_number_that_cannot_be_is_refused_in_one_line(option: str, value: str)
         ("DATA_DIR", "/dev/null/here"),
         ("DATABASE_URL", "mysql://ada:secret@127.0.0.1/parley"),
         ("DATABASE_URL", "parley"),
+        ("DATABASE_URL", "postgres://ada:secret@127.0.0.1"),
+        ("LOG_LEVEL", "loud"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named_in_one_line(name: str, value: str) -> None:

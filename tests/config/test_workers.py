@@ -262,7 +262,8 @@ def test_an_absurd_number_of_workers_is_refused(tmp_path: Path, tgi: FakeTgi) ->
 
 
 def test_the_embedded_engine_answers_through_the_workers(tmp_path: Path) -> None:
-    with Site(tmp_path, WORKERS="2") as site:
+    # With the whole context, a model that does not find its end takes minutes.
+    with Site(tmp_path, WORKERS="2", EMBEDDED_CONTEXT_TOKENS="512") as site:
         tree = site.process.children(recursive=True)
         assert len(tree) == 3
         assert site.engine in tree
