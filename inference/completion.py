@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -42,7 +43,9 @@ from inference.run_ids import new_run_id
 
 logger = logging.getLogger(__name__)
 
-ABANDONED = "Nobody read the answer, so it was ended. Ask again with another Idempotency-Key"
+# The first reader of a resumable run is about to come, however short the grace for those who come back is.
+FIRST_READER_SECONDS: Final = 1.0
+ABANDONED: Final = "Nobody read the answer, so it was ended. Ask again with another Idempotency-Key"
 
 
 class ReaderTooSlow(Exception):
@@ -106,7 +109,7 @@ class Completion:
         self._grace: asyncio.TimerHandle | None = None
         self._task = self.loop.create_task(self._run())
         if resumable:
-            self._start_grace()
+            self._start_grace(max(FIRST_READER_SECONDS, settings.RECONNECT_GRACE_SECONDS))
 
     async def begun(self) -> None:
         """Return when the first piece of the answer, or a long silence, is there. Raises what kept it from coming."""
@@ -146,7 +149,7 @@ class Completion:
             self.answer.leave(reader)
             if not self.answer.readers:
                 if self.resumable:
-                    self._start_grace()
+                    self._start_grace(settings.RECONNECT_GRACE_SECONDS)
                 else:
                     self.stop(ending)
 
@@ -172,12 +175,10 @@ class Completion:
         if reason := await access.lost_by(self.caller):
             self.stop(Run.Ending.REVOKED, reason)
 
-    def _start_grace(self) -> None:
+    def _start_grace(self, seconds: float) -> None:
         # Who comes back too late, and asks for what was kept, hears why it is not the whole answer.
         failure = ReaderLagged(ABANDONED) if self.claim else None
-        self._grace = self.loop.call_later(
-            settings.RECONNECT_GRACE_SECONDS, self.stop, Run.Ending.DISCONNECTED, failure
-        )
+        self._grace = self.loop.call_later(seconds, self.stop, Run.Ending.DISCONNECTED, failure)
 
     async def _run(self) -> None:
         """Live through the run: check, fund, generate; then let the readers finish, and settle."""

@@ -48,35 +48,36 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
     for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
         if number > last and chunk.has_output:
             break
-        usage = told(chunk)
-        # The largest: some count one behind. Of equals the first, which may say what was cached.
-        if usage and (counts is None or usage.completion_tokens > counts.completion_tokens):
+        usage = told(chunk, sense, outputs)
+        # The largest: some count one behind, and of equals only the last may say what was cached.
+        if usage and (counts is None or _size(usage) > _size(counts)):
             counts = usage
-    if counts and _makes_sense(counts, outputs, sense):
+    if counts:
         return counts, Run.Counting.ENGINE
     return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense)
 
 
-def told(chunk: Chunk, sense: Sense = _ANY) -> Usage | None:
-    """Return the counts that ride on a chunk, if they can be believed: no prompt is empty."""
+def told(chunk: Chunk, sense: Sense = _ANY, outputs: int = 0) -> Usage | None:
+    """Return the counts that ride on a chunk, if they can be believed behind so many pieces of output."""
     usage = chunk.usage
-    return usage if usage and _fits(usage, sense) else None
+    return usage if usage and _fits(usage, sense, outputs) else None
 
 
-def _fits(usage: Usage, sense: Sense) -> bool:
+def _fits(usage: Usage, sense: Sense, outputs: int = 0) -> bool:
+    """Whether the counts may be those of so many pieces of output; no prompt is empty.
+
+    A piece is a token or more; half as many leaves room for servers that cut one token's text in two.
+    """
     return (
         1 <= usage.prompt_tokens <= sense.prompt
-        and 0 <= usage.completion_tokens <= sense.completion
+        and outputs <= 2 * usage.completion_tokens <= 2 * sense.completion
         and 0 <= usage.cached_tokens <= _MAX_TOKENS
     )
 
 
-def _makes_sense(usage: Usage, outputs: int, sense: Sense) -> bool:
-    """Whether the counts may be those of so many pieces of output.
-
-    A piece is a token or more; half as many leaves room for servers that cut one token's text in two.
-    """
-    return _fits(usage, sense) and 2 * usage.completion_tokens >= outputs
+def _size(usage: Usage) -> tuple[int, int, int]:
+    """Return what is compared; servers that read a part of the prompt from a cache may leave that part out."""
+    return usage.completion_tokens, usage.prompt_tokens, usage.cached_tokens
 
 
 class _Known(NamedTuple):

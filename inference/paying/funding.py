@@ -4,7 +4,7 @@ from django.conf import settings
 
 from credits import ledger
 from credits.errors import InsufficientCredits
-from inference.errors import EngineError
+from inference.errors import EngineError, EngineRefused
 from inference.paying import prompt
 from inference.paying.funds import Funds, GrowingFunds, Quote
 from inference.paying.pricing import Rates
@@ -43,15 +43,7 @@ async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bo
         hold = await _hold(receipt, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)
 
     if grows:
-        return GrowingFunds(
-            hold,
-            completion_tokens,
-            limit,
-            context_tokens=model.context_tokens,
-            quote=quote,
-            chat=chat,
-            engine=route.engine,
-        )
+        return GrowingFunds(hold, completion_tokens, limit, quote=quote, route=route)
     if hold.amount_nano >= quote.nano(wanted):
         return Funds(hold, wanted, limit)
     clamped_to = max(least, rates.completion_tokens_for(hold.amount_nano, quote.prompt_tokens))
@@ -72,8 +64,15 @@ async def _hold(receipt: Receipt, least_nano: int, most_nano: int, wait_seconds:
 
 
 async def _counted(quote: Quote, route: Route) -> Quote:
-    """Return the quote with the prompt as the engine counts it; as it was if the engine cannot."""
-    try:
-        return quote.exactly(await route.engine.count_prompt(route.chat))
-    except EngineError:
-        return quote
+    """Return the quote with the prompt as an engine counts it; as it was if none can."""
+    for engine in route.engines():
+        try:
+            quote = quote.exactly(await engine.count_prompt(route.chat))
+        except EngineRefused:
+            # So would the others.
+            break
+        except EngineError:
+            continue
+        if quote.is_exact:
+            break
+    return quote

@@ -9,12 +9,11 @@ from django.conf import settings
 
 from credits import ledger
 from credits.errors import InsufficientCredits, LedgerError
-from inference.chat import Chat
 from inference.chunks import Chunk
-from inference.engines.base import Engine
 from inference.errors import EngineError
 from inference.paying.counting import Sense, text_of, told
 from inference.paying.pricing import Rates
+from inference.routing.route import Route
 
 logger = logging.getLogger(__name__)
 
@@ -90,18 +89,18 @@ class GrowingFunds(Funds):
         completion_tokens: int,
         engine_limit: int | None,
         *,
-        context_tokens: int,
         quote: Quote,
-        chat: Chat,
-        engine: Engine,
+        route: Route,
     ) -> None:
         super().__init__(hold, completion_tokens, engine_limit)
-        self._sense = Sense(context_tokens, completion_tokens)
+        self._sense = Sense(route.model.context_tokens, completion_tokens)
         self._quote = quote
-        self._chat = chat
-        self._engine = engine
+        # Whoever answers in the end counts.
+        self._route = route
         self._slice_nano = quote.nano(settings.SLICE_TOKENS) - quote.nano(0)
         self._tokens = 0
+        # How many pieces of output are paid for.
+        self._outputs = 0
         self._paid: list[Chunk] = []
         self._growth: asyncio.Task[None] | None = None
         # Why it did not grow when it was last tried; after that, only need is a reason to try again.
@@ -109,16 +108,17 @@ class GrowingFunds(Funds):
 
     def covers(self, chunks: list[Chunk]) -> bool:
         """Whether these are paid for; begins to grow when less than half a slice is left."""
-        quote, tokens = self._quote, self._tokens
+        quote, tokens, outputs = self._quote, self._tokens, self._outputs
         for chunk in chunks:
-            quote, tokens = self._with(chunk, quote, tokens)
+            quote, tokens = self._with(chunk, quote, tokens, outputs)
+            outputs += chunk.has_output
         return self._accept(chunks, quote, tokens)
 
     async def pay(self, chunks: list[Chunk], take: Take) -> None:
         """Have the chunks taken as they are paid for, waiting for the hold to grow. Raises InsufficientCredits."""
         paid: list[Chunk] = []
         for chunk in chunks:
-            if not self._accept([chunk], *self._with(chunk, self._quote, self._tokens)):
+            if not self._accept([chunk], *self._next(chunk)):
                 if paid:
                     take(paid, self.completion_tokens)
                     paid = []
@@ -133,9 +133,13 @@ class GrowingFunds(Funds):
             self._growth.result()
             self._growth = None
 
-    def _with(self, chunk: Chunk, quote: Quote, tokens: int) -> tuple[Quote, int]:
+    def _next(self, chunk: Chunk) -> tuple[Quote, int]:
+        """Return what the run has to cover with the next chunk."""
+        return self._with(chunk, self._quote, self._tokens, self._outputs)
+
+    def _with(self, chunk: Chunk, quote: Quote, tokens: int, outputs: int) -> tuple[Quote, int]:
         """Return what the run has to cover with one more chunk: as the engine says, or as its bytes bound it."""
-        usage = told(chunk, self._sense)
+        usage = told(chunk, self._sense, outputs)
         if usage:
             exact = quote if quote.is_exact and quote.prompt_tokens == usage.prompt_tokens else None
             return exact or quote.exactly(usage.prompt_tokens), usage.completion_tokens
@@ -150,6 +154,7 @@ class GrowingFunds(Funds):
             return False
         self._quote, self._tokens = quote, tokens
         self._paid += chunks
+        self._outputs += sum([chunk.has_output for chunk in chunks])
         more_comes = chunks[-1].has_output and not chunks[-1].finish_reason
         may_grow = self._refusal is None and (self._growth is None or self._growth.done())
         if 2 * left_nano < self._slice_nano and more_comes and may_grow:
@@ -158,7 +163,7 @@ class GrowingFunds(Funds):
 
     async def _afford(self, chunk: Chunk) -> None:
         """Have a chunk covered: by growing; where that is refused, by counting exactly. Raises InsufficientCredits."""
-        quote, tokens = self._with(chunk, self._quote, self._tokens)
+        quote, tokens = self._next(chunk)
         await self.rest()
         if self._accept([chunk], quote, tokens):
             return
@@ -181,14 +186,14 @@ class GrowingFunds(Funds):
 
     async def _counted(self, chunk: Chunk, quote: Quote, tokens: int) -> tuple[Quote, int]:
         """Return what the run has to cover with this chunk, as the engine's tokenizer counts it, if it can."""
-        if told(chunk, self._sense):
+        if told(chunk, self._sense, self._outputs):
             return quote, tokens
         chunks = [*self._paid, chunk]
         # A token without text is part of the next one with text, or else hidden.
         silent = next((count for count, each in enumerate(reversed(chunks)) if each.has_output), len(chunks))
         try:
-            spoken = await self._engine.count_text("".join(map(text_of, chunks)))
-            prompted = None if quote.is_exact else await self._engine.count_prompt(self._chat)
+            spoken = await self._route.engine.count_text("".join(map(text_of, chunks)))
+            prompted = None if quote.is_exact else await self._route.engine.count_prompt(self._route.chat)
         except EngineError:
             return quote, tokens
         if spoken is not None:

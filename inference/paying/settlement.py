@@ -94,6 +94,8 @@ async def _charge(bill: Bill, claim: Claim | None) -> None:
                 claim.is_kept = bool(row and row.then)
             return
         except OperationRefused as error:
+            if row is None:
+                raise
             reason = " ".join(str(error.__cause__ or error).split())
             logger.warning("the row of run %s was refused: %s", receipt.id, reason)
 

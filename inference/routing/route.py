@@ -54,6 +54,13 @@ class Route:
         replica = choose(replicas, self.ticket.affinity, self.ticket.failed) or replicas[0]
         return engine_for(replica.endpoint)
 
+    def engines(self) -> list[Engine]:
+        """Return whom to ask before anyone answers: the nearest, then those that may be asked where it fails."""
+        working = [replica_of(endpoint) for endpoint in self.model.endpoints]
+        working = [each for each in working if each not in self.ticket.failed and each.circuit.lets_through]
+        others = [engine for engine in (engine_for(each.endpoint) for each in working) if engine is not self.engine]
+        return [self.engine, *others][:MAX_ATTEMPTS]
+
     @asynccontextmanager
     async def answer(self, limit: int | None) -> AsyncIterator[Beginning]:
         """Ask one replica after the other until one begins to answer; leaving closes the connection to it.

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from logging import ERROR
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,6 +13,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.caller import Caller
 from accounts.models import Membership, Team
+from credits import ledger
 from credits.models import Account, Entry, Hold
 from inference import completion, live
 from inference.completion import Completion, ReaderTooSlow
@@ -284,6 +286,23 @@ async def test_a_row_that_the_database_refuses_does_not_lose_the_charge(
     assert await Entry.objects.filter(kind="charge", run=run.id).aexists()
     assert await spent() == cost_nano(3)
     assert f"the row of run {run.id} was refused" in caplog.text
+
+
+async def test_a_charge_that_the_database_refuses_is_an_error_in_the_log(
+    caller: Caller, tgi: FakeTgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    tgi.script.silent_after = 3
+    run = start(caller, resumable=True)
+    await read_some(run, 3)
+    # A run is charged once, and this one's name is taken.
+    other = await ledger.hold(caller.team_id, 1, run=run.id, project="1", key="", seconds=60)
+    await ledger.settle(other.id, 1, price="1")
+    run.stop()
+    await run.ended()
+    assert await sync_to_async(balance)() == DOLLAR - 1
+    assert f"run {run.id} could not be settled" in [
+        record.message for record in caplog.records if record.levelno == ERROR
+    ]
 
 
 async def test_losing_access_ends_the_run_with_the_reason(caller: Caller, tgi: FakeTgi) -> None:

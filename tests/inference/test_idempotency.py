@@ -153,6 +153,16 @@ async def test_whoever_leaves_first_leaves_the_run_to_the_others(caller: Caller,
     assert await text_of(run) == "The quick brown fox jumps over the lazy dog."
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_first_client_is_in_time_though_none_has_time_to_come_back(
+    caller: Caller, tgi: FakeTgi, settings: Settings, stream: bool
+) -> None:
+    settings.RECONNECT_GRACE_SECONDS = 0
+    run = await ask(caller, 1, stream=stream)
+    assert await text_of(run) == "The quick brown fox jumps over the lazy dog."
+    assert (await run.ended()).usage.completion_tokens > 0
+
+
 async def test_a_run_whose_only_client_left_before_it_began_ends_by_itself(
     caller: Caller, tgi: FakeTgi, settings: Settings
 ) -> None:

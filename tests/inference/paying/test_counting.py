@@ -46,6 +46,22 @@ async def test_running_counts_are_taken_up_to_what_was_delivered() -> None:
         assert await counting.count(answer, delivered, chat(), None) == (Usage(9, delivered), ENGINE)
 
 
+async def test_of_equal_counts_the_ones_that_tell_most_of_the_prompt_are_taken() -> None:
+    running, final = Usage(9, 1), Usage(9, 1, cached_tokens=8)
+    # As vLLM tells what was cached, in the end; and as llama.cpp tells it, all the time.
+    for counts in ((running, final), (final, running)):
+        answer = answer_of(text("a", counts[0]), Chunk(finish_reason="stop", usage=counts[0]), Chunk(usage=counts[1]))
+        assert await counting.count(answer, 3, chat(), None) == (final, ENGINE)
+    answer = answer_of(text("a", Usage(1, 1)), Chunk(usage=Usage(9, 1)))
+    assert await counting.count(answer, 2, chat(), None) == (Usage(9, 1), ENGINE)
+
+
+async def test_counts_that_make_no_sense_hide_none_that_do() -> None:
+    answer = answer_of(text("a", Usage(9, 1)), Chunk(usage=Usage(9, 5_000)))
+    sense = counting.Sense(prompt=4_096, completion=1_000)
+    assert await counting.count(answer, 2, chat(), None, sense) == (Usage(9, 1), ENGINE)
+
+
 async def test_nothing_delivered_is_nothing_used() -> None:
     answer = answer_of(Chunk(usage=Usage(9, 0)), text("a"), Chunk(usage=Usage(9, 1)))
     for delivered in (0, 1):

@@ -121,6 +121,24 @@ async def test_a_hold_does_not_grow_by_counts_that_make_no_sense(
     assert receipt.cost_nano < cost_nano(100)
 
 
+@pytest.mark.parametrize("counts", [[0] * 1_000, [1] * 1_000, [*range(1, 21), *range(20, -960, -1)]])
+async def test_counts_that_stand_still_or_shrink_pay_for_nothing(
+    pauper: Caller, openai: FakeOpenAI, counts: list[int]
+) -> None:
+    choice = {"index": 0, "delta": {"content": "word"}, "finish_reason": None}
+    openai.script.replayed = [
+        {"choices": [choice], "usage": usage(prompt_tokens(), max(0, completion_tokens))}
+        for completion_tokens in counts
+    ]
+    await grant(pauper, await bound_nano(PAID))
+    run = start(pauper, stream=True)
+    with pytest.raises(InsufficientCredits):
+        await finish(run)
+    receipt = await run.ended()
+    # With a token for each piece.
+    assert cost_nano(len(run.answer.chunks)) <= receipt.held_nano == await bound_nano(PAID)
+
+
 async def test_a_hold_grows_over_many_slices_while_tokens_flow(
     caller: Caller, tgi: FakeTgi, settings: Settings
 ) -> None:
