@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS: Final = 10
 # In each lease so often.
 RENEWALS: Final = 3
+# However long Redis is away.
+MAX_DOUBTFUL: Final = 10_000
 WRITTEN: Final = f"{PREFIX}in-flight"
 
 # Takes a list of operations: [take | keep | give, member, places in KEYS, limits]. Returns for each the place among its
@@ -80,6 +82,8 @@ class RedisPlaces:
         self._process = secrets.token_hex(16)
         self._numbers = count(1)
         self._members: dict[Place, str] = {}
+        # Members that Redis has, or may have, since a question was not answered.
+        self._doubtful: dict[str, Sequence[Holder]] = {}
         self._waiting: list[_Operation] = []
         self._wake = asyncio.Event()
         self._is_due = True
@@ -165,8 +169,7 @@ class RedisPlaces:
         if self._is_due:
             # It may be due again before the answer is there.
             self._is_due = False
-            kept = [_Operation("keep", member, place.holders) for place, member in self._members.items()]
-            operations = [*kept, *operations]
+            operations = [*self._ended(), *self._kept(), *operations]
         answers: list[int] | None = None
         try:
             with suppress(RedisAway):
@@ -176,9 +179,25 @@ class RedisPlaces:
             if answers is None:
                 operations += self._waiting
                 self._waiting, self._is_due = [], True
+                self._doubt([*self._kept(), *operations])
+            else:
+                self._doubtful.clear()
             for operation, full in zip_longest(operations, answers or ()):
                 if operation.answer and not operation.answer.done():
                     operation.answer.set_result(full)
+
+    def _kept(self) -> list[_Operation]:
+        return [_Operation("keep", member, place.holders) for place, member in self._members.items()]
+
+    def _ended(self) -> list[_Operation]:
+        """Give back what ended while Redis was away: it would count for a lease from its last renewal."""
+        living = set(self._members.values())
+        return [_Operation("give", *doubt) for doubt in self._doubtful.items() if doubt[0] not in living]
+
+    def _doubt(self, operations: Sequence[_Operation]) -> None:
+        self._doubtful.update({operation.member: operation.holders for operation in operations})
+        for member in list(self._doubtful)[:-MAX_DOUBTFUL]:
+            del self._doubtful[member]
 
     async def _ask(self, operations: Sequence[_Operation]) -> list[int]:
         places = {WRITTEN: 1}

@@ -133,7 +133,7 @@ class Post:
     def _take(self, letter: bytes) -> None:
         try:
             read = _read(letter)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             logger.warning("Redis brought what is no letter of this site, of %d bytes", len(letter))
             return
         if isinstance(read, Asked):

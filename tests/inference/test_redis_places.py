@@ -194,6 +194,25 @@ async def test_a_silent_redis_is_waited_for_once_and_then_not_asked(
     assert await _back(processes[0])
 
 
+async def test_what_ended_while_redis_was_away_does_not_count_when_it_is_back(
+    redis: RedisServer, processes: list[RedisPlaces], settings: Settings
+) -> None:
+    before, meanwhile, living = place(USERS[1]), place(USERS[2]), place(USERS[3])
+    assert await processes[0].take(before, [9]) is None
+    assert await processes[0].take(living, [9]) is None
+    settings.REDIS_SECONDS = 0.2
+    with redis.silence():
+        # Redis finds the question when it goes on.
+        with pytest.raises(RedisAway):
+            await processes[0].take(meanwhile, [9])
+        processes[0].add(meanwhile)
+        processes[0].give_back(before)
+        processes[0].give_back(meanwhile)
+    settings.REDIS_SECONDS = 10
+    assert await _back(processes[0])
+    assert [known(redis, USERS[number]) for number in (1, 2, 3)] == [0, 0, 1]
+
+
 async def _back(process: RedisPlaces) -> bool:
     """Wait until Redis is asked again."""
 

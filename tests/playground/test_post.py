@@ -69,14 +69,19 @@ async def test_a_process_that_is_gone_is_nobody_at_once_and_one_that_hangs_soon(
         b'{"type":"asked","number":"%s","by":"00000000","question":{"about":"stop","run":{}}}' % NUMBER.encode(),
         b'{"type":"answered","number":"%s","answer":true}' % NUMBER.encode(),
         b"[" * 100_000,
+        b'{"type":"answered","number":"%s","answer":%s}' % (NUMBER.encode(), b"[" * 100_000),
+        b'{"type":"answered","number":"%s","answer":"\xff"}' % NUMBER.encode(),
     ],
 )
-async def test_what_is_no_letter_is_left_alone(redis: RedisServer, letter: bytes) -> None:
+async def test_what_is_no_letter_is_left_alone(
+    redis: RedisServer, letter: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with post(ONE) as one, post(OTHER):
         with redis.client() as anyone:
             anyone.publish(channel_of(OTHER), letter)
             anyone.publish(channel_of(ONE), letter)
         assert await one.ask(OTHER, HELD) == ["held", RUN]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_when_redis_goes_away_everyonehears_so_and_it_is_found_again(redis: RedisServer) -> None:
