@@ -20,7 +20,7 @@ LAST_WORDS_SECONDS: Final = 4.0
 HURRIED_SECONDS: Final = 1.0
 # For whoever hears that his socket is closed, to close it too; for what is cancelled; for the last bytes to be taken.
 GOODBYE_SECONDS: Final = 0.5
-CANCEL_SECONDS: Final = 1.0
+CANCEL_SECONDS: Final = 0.5
 FLUSH_SECONDS: Final = 1
 # For the application to clean up, beyond the SHUTDOWN_SECONDS that a letter under way may take.
 CLEANING_SECONDS: Final = 3.0
@@ -55,15 +55,19 @@ class Ending(ABC):
         await wait_while(self.running, GOODBYE_SECONDS)
         if tasks := self.running():
             logger.warning("Cancelling %d requests that did not end in time", len(tasks))
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+            await self.cancel(tasks)
+
+    async def cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        """End what did not end by itself."""
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
 
     @asynccontextmanager
     async def cleaning_up(self) -> AsyncIterator[None]:
         """Leave the block, in which the application is told of the end, in bounded time."""
         try:
-            async with asyncio.timeout(FLUSH_SECONDS + settings.SHUTDOWN_SECONDS + CLEANING_SECONDS):
+            async with asyncio.timeout(settings.SHUTDOWN_SECONDS + CLEANING_SECONDS):
                 yield
         except TimeoutError:
             logger.error("The application did not clean up in time")

@@ -22,6 +22,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir(env.str("DATA_DIR", "") or str(BASE_DIR / "var"))
 
 _positive = validate.Range(min=1)
+_level = validate.Regexp(
+    r"(?i)\A(debug|info|warn(ing)?|error|critical)\Z", error="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+)
 
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000, validate=validate.Range(min=0, max=65535))
@@ -285,7 +288,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"filters": ["refused_host"]},
     },
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO", validate=_level).upper()},
 }
 
 env.seal()

@@ -6,14 +6,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from asgiref.typing import ASGI3Application
 from django.conf import settings
 
-from config.ending import FLUSH_SECONDS, Ending
+from config.ending import FLUSH_SECONDS, Ending, wait_while
 from config.uvicorn_http import Protocol
+from config.uvicorn_websocket import WebSocket
+
+# For requests to end by themselves once their clients are gone.
+HANG_UP_SECONDS: Final = 0.3
 
 
 class Server(Ending, uvicorn.Server):
@@ -28,7 +32,7 @@ class Server(Ending, uvicorn.Server):
                 interface="asgi3",
                 loop="uvloop",
                 http=Protocol,
-                ws="websockets-sansio",
+                ws=WebSocket,
                 ws_max_size=settings.MAX_BODY_BYTES,
                 # One small frame per token: compressing them costs more than it saves.
                 ws_per_message_deflate=False,
@@ -67,12 +71,25 @@ class Server(Ending, uvicorn.Server):
             if isinstance(connection, Protocol):
                 connection.shutdown()
         await self.see_out()
+        await wait_while(lambda: self.server_state.connections, FLUSH_SECONDS)
+        self._hang_up()
         async with self.cleaning_up():
             await super().shutdown(sockets)
 
     def running(self) -> set[asyncio.Task[None]]:
         """Return the application's tasks."""
         return set(self.server_state.tasks)
+
+    async def cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Hang up first: uvicorn writes a traceback for each that is cancelled while somebody is there."""
+        self._hang_up()
+        await wait_while(self.running, HANG_UP_SECONDS)
+        if tasks := self.running():
+            await super().cancel(tasks)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     def close_sockets(self) -> None:
         """Close with 1012, as uvicorn does when it ends."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY_SECONDS: Final = 0.2
 MAX_DELAY_SECONDS: Final = 30
 STEADY_SECONDS: Final = 30
+# The database may be what a worker waits for that has to be killed.
+BURIAL_SECONDS: Final = 1
 
 
 class Workers:
@@ -71,7 +73,8 @@ class Workers:
             slot.thread.join(max(0, give_up_at - time.monotonic()))
             if slot.thread.is_alive():
                 slot.kill()
-                slot.thread.join()
+                # To bury it, which needs the database.
+                slot.thread.join(BURIAL_SECONDS)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self.is_ending and number == signal.SIGINT:

@@ -3,11 +3,15 @@
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 # Below those that the system gives to connections: whoever is to listen here some time later still finds it free.
 PORTS = range(20_000, 32_000)
@@ -51,6 +55,20 @@ class PostgreSQL:
         """Stop the cluster and remove its folder."""
         self._run("pg_ctl", "--pgdata", str(self._folder / "data"), "--mode", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Have it take what it is sent, and answer nothing while the block runs."""
+        parent = psutil.Process(int((self._folder / "data" / "postmaster.pid").read_text().split()[0]))
+        # The parent first, which would replace what it misses.
+        processes = [parent, *parent.children()]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in reversed(processes):
+                process.send_signal(signal.SIGCONT)
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(

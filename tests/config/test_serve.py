@@ -127,6 +127,12 @@ def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
     assert "embedded engine" not in said
 
 
+def test_a_host_that_is_no_name_is_said_plainly(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "bootstrap.json").unlink()
+    assert "Cannot listen on a..b: that is no name of a host." in refusal(site, "--host", "a..b")
+
+
 @pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "http"), ("--workers", "0")])
 def test_a_number_that_cannot_be_is_refused_in_one_line(option: str, value: str) -> None:
     said = manage("serve", option, value)

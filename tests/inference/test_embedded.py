@@ -76,6 +76,12 @@ def test_it_answers_who_has_the_key(child: Child) -> None:
     assert answer["usage"]["completion_tokens"] <= 5
 
 
+def test_a_signal_to_the_whole_tree_does_not_end_it_before_its_parent(child: Child) -> None:
+    child.process.terminate()
+    with child.request("/health") as response:
+        assert response.status == 200
+
+
 @pytest.mark.timeout(600)
 async def test_what_is_said_in_its_own_words_is_understood(child: Child) -> None:
     engine = LlamaCppEngine(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))

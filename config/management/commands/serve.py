@@ -1,9 +1,12 @@
 """``manage.py serve``: the web server and the embedded engine, in one tree of processes."""
 
 import ipaddress
+import logging
+import os
 import signal
 import socket
 import sys
+import threading
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -24,9 +27,13 @@ from config.workers import Workers
 from inference.engines.embedded import MODEL_ID, EmbeddedEngine, ModelNotInstalled
 from inference.models import Model
 
+logger = logging.getLogger(__name__)
+
 # The first start of an engine is waited for this long; then the site serves without it, and it goes on trying.
 ENGINE_SECONDS = 60
 MAX_WORKERS = 64
+# For threads that still wait, when all else has ended.
+LEAVING_SECONDS = 3
 
 
 class Command(BaseCommand):
@@ -71,6 +78,7 @@ class Command(BaseCommand):
             else:
                 self._serve(listener, options["server"], has_engine)
             self._say("Parley has ended.")
+        _leave_in_time()
 
     def _serve(self, listener: socket.socket, server: str, has_engine: bool) -> None:
         # WhiteNoise wants it to be there.
@@ -143,6 +151,21 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
+def _leave_in_time() -> None:
+    """Have the process end soon: Python waits without end for threads, and those for a database that says nothing."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # There is nothing left to end sooner.
+        signal.signal(number, signal.SIG_IGN)
+    leaving = threading.Timer(LEAVING_SECONDS, _leave_threads)
+    leaving.daemon = True
+    leaving.start()
+
+
+def _leave_threads() -> None:
+    logger.warning("Threads still wait for an answer, of the database perhaps: ending without them")
+    os._exit(0)
+
+
 def _check_migrations() -> None:
     if not is_migrated():
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
@@ -173,6 +196,8 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+    except UnicodeError:
+        raise CommandError(f"Cannot listen on {host}: that is no name of a host. Choose another with HOST=….") from None
     except OSError as error:
         raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with PORT=….") from None
     return listener
