@@ -35,6 +35,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         os.environ["DATABASE_URL"] = server.url
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have nobody drop a database that goes with its server: one of a killed process may still be connected."""
+    if config.getoption("database") == "postgresql":
+        config.option.reuse_db = True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out on SQLite what is about PostgreSQL alone; the other run of ``make test`` has it."""
     if config.getoption("database") != "sqlite":
