@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from inference.errors import InvalidRequest, MalformedBody
+from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
 
 
 class ImageUrl(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -63,6 +63,9 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     reasoning: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType | None = UNSET
     annotations: list[Any] | UnsetType | None = UNSET
+    # As the parameters of these names below.
+    audio: None = None
+    function_call: None = None
 
 
 class Function(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -168,6 +171,18 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+
+    # What no engine here does. Clients that write every field they know write null.
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    modalities: list[Literal["text"]] | None = None
+    moderation: None = None
+    prediction: None = None
+    verbosity: None = None
+    web_search_options: None = None
 
     @property
     def completion_limit(self) -> int | None:
@@ -239,7 +254,8 @@ def _check_message(message: Message, path: str) -> None:
 
 def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
     """Name every value whose inside is the caller's own affair."""
-    yield from (("metadata", chat.metadata), ("chat_template_kwargs", chat.chat_template_kwargs))
+    for name in ("metadata", "chat_template_kwargs", "prompt_cache_options"):
+        yield name, getattr(chat, name)
     if isinstance(chat.response_format, JsonSchemaFormat):
         yield "response_format.json_schema.schema", chat.response_format.json_schema.schema
     for number, tool in enumerate(chat.tools or ()):
@@ -272,5 +288,7 @@ def _invalid(reason: str) -> InvalidRequest:
         path = f"{path}.{named.group(1)}".lstrip(".")
         sentence = "Unknown parameter" if "unknown" in reason else "Missing parameter"
         return InvalidRequest(f"{sentence}: {path}", param=path)
+    if reason.startswith("Expected `null`,") or path.startswith("modalities["):
+        return UnsupportedParameter(f"{path} is not supported here: leave it out.", param=path)
     sentence = _field.sub("", reason)
     return InvalidRequest(f"{path}: {sentence}" if path else sentence, param=path or None)

@@ -36,7 +36,10 @@ Answered = TypeVar("Answered")
 
 # Fields that change nothing in the answer, and are not for every server to understand.
 _WITHOUT_EFFECT: dict[str, Any] = dict.fromkeys(
-    ["max_completion_tokens", "n", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"]
+    [
+        *("max_completion_tokens", "n", "modalities", "user", "metadata", "store", "service_tier", "safety_identifier"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+    ]
 )
 _STREAM_OPTIONS = StreamOptions(include_usage=True)
 # Servers that refuse a request for a path that they do not have.

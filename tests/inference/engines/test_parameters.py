@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from openai.types.chat import ChatCompletionMessage
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from inference.chat import Chat, parse
 from inference.engines import engine_for
@@ -39,8 +41,8 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`messages`": ([{"role": "system", "content": "Be brief."}, *user("Who?")], {}),
     "`messages`: role `developer`": ([{"role": "developer", "content": "Be brief."}, *user("Who?")], {}),
     "`messages`: text beside `tool_calls`": ([{"role": "assistant", "content": "I look.", "tool_calls": [CALL]}], {}),
-    "`messages`: `refusal`, `annotations` sent back": (
-        [{"role": "assistant", "content": "Yes.", "refusal": None, "annotations": []}, *user("Who?")],
+    "`messages`: `refusal`, `annotations`, and null for `audio` or `function_call` sent back": (
+        [{"role": "assistant", "content": "Yes.", "refusal": None, "annotations": [], "audio": None}, *user("Who?")],
         {},
     ),
     "`messages`: `reasoning` sent back": ([{"role": "assistant", "content": "Yes.", "reasoning": "Hm."}], {}),
@@ -93,6 +95,17 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`service_tier`": ("auto", {}),
     "`safety_identifier`": ("ada", {}),
     "`prompt_cache_key`": ("ada", {}),
+    "`prompt_cache_options`": ({"ttl": "30m"}, {}),
+    "`prompt_cache_retention`": ("24h", {}),
+    "`modalities`: `text`": (["text"], {}),
+    "`modalities`: `audio`": (["text", "audio"], {}),
+    "`audio`": ({"voice": "alloy", "format": "wav"}, {}),
+    "`function_call`, the old `tool_choice`": ("auto", {}),
+    "`functions`, the old `tools`": ([{"name": "weather"}], {}),
+    "`moderation`": ({"model": "omni-moderation-latest"}, {}),
+    "`prediction`": ({"type": "content", "content": "Yes."}, {}),
+    "`verbosity`": ("low", {}),
+    "`web_search_options`": ({}, {}),
 }
 
 
@@ -148,3 +161,11 @@ def test_the_document_says_what_becomes_of_a_parameter(row: str, kind: str) -> N
 def test_the_document_has_a_row_for_every_parameter_and_no_other() -> None:
     assert list(table()) == list(EXAMPLES)
     assert {named(row) for row in EXAMPLES} == set(Chat.__struct_fields__)
+
+
+def test_every_parameter_of_the_openai_package_has_a_row_and_may_be_null() -> None:
+    known = set(CompletionCreateParamsBase.__annotations__) - {"model", "messages"}
+    assert known <= {named(row) for row in EXAMPLES}
+    assert sent("openai", dict.fromkeys(known)) == sent("openai", {})
+    message = dict.fromkeys(ChatCompletionMessage.model_fields) | {"role": "assistant", "content": "Yes."}
+    assert sent("openai", {"messages": [message]})["messages"] == [{"role": "assistant", "content": "Yes."}]
