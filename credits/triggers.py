@@ -11,8 +11,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from credits.models import Entry
 
 _SQLITE = """
-CREATE TRIGGER IF NOT EXISTS credits_entry_refuses_{action} BEFORE {action} ON credits_entry
+CREATE TRIGGER IF NOT EXISTS credits_entry_refuses_{action} BEFORE {action} ON credits_entry {condition}
 BEGIN SELECT RAISE(ABORT, 'entries are appended, never edited or deleted'); END
+"""
+# INSERT OR REPLACE would take an entry away without asking the trigger for deletions.
+_TAKES_A_PLACE = """
+WHEN EXISTS (SELECT 1 FROM credits_entry WHERE id = NEW.id)
+OR EXISTS (SELECT 1 FROM credits_entry WHERE account_id = NEW.account_id AND sequence = NEW.sequence)
 """
 _POSTGRESQL_FUNCTION = """
 CREATE OR REPLACE FUNCTION credits_entry_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -32,9 +37,9 @@ def create(using: str, **_: Any) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(_POSTGRESQL_FUNCTION)
-        for action in _actions(connection):
+        for action, condition in _actions(connection).items():
             statement = _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE
-            cursor.execute(statement.format(action=action))
+            cursor.execute(statement.format(action=action, condition=condition))
 
 
 def drop(using: str) -> None:
@@ -46,5 +51,8 @@ def drop(using: str) -> None:
             cursor.execute(f"DROP TRIGGER IF EXISTS credits_entry_refuses_{action}{table}")
 
 
-def _actions(connection: BaseDatabaseWrapper) -> list[str]:
-    return ["update", "delete", "truncate"] if connection.vendor == "postgresql" else ["update", "delete"]
+def _actions(connection: BaseDatabaseWrapper) -> dict[str, str]:
+    """Return what is refused, and under which condition."""
+    if connection.vendor == "postgresql":
+        return {"update": "", "delete": "", "truncate": ""}
+    return {"update": "", "delete": "", "insert": _TAKES_A_PLACE}

@@ -19,7 +19,7 @@ class ImageUrl(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     """Where an image is: a ``data:`` URL."""
 
     url: str
-    detail: Literal["auto", "low", "high"] | UnsetType = UNSET
+    detail: Literal["auto", "low", "high"] | None = None
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -39,6 +39,8 @@ class FunctionCall(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     arguments: str
+    # Sent back by clients that had the answer parsed; engines are not told.
+    parsed_arguments: Any | UnsetType = UNSET
 
 
 class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +49,7 @@ class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     function: FunctionCall
     type: Literal["function"] = "function"
-    index: int | UnsetType = UNSET
+    index: int | UnsetType | None = UNSET
 
 
 class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -55,14 +57,15 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart | ImagePart] | UnsetType | None = UNSET
-    name: str | UnsetType = UNSET
-    tool_calls: list[ToolCall] | UnsetType | None = UNSET
-    tool_call_id: str | UnsetType = UNSET
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
     # Sent back by clients that echo an answer as a turn of the conversation.
-    refusal: str | UnsetType | None = UNSET
-    reasoning: str | UnsetType | None = UNSET
-    reasoning_content: str | UnsetType | None = UNSET
-    annotations: list[Any] | UnsetType | None = UNSET
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    annotations: list[Any] | None = None
+    parsed: Any = None
     # As the parameters of these names below.
     audio: None = None
     function_call: None = None
@@ -72,9 +75,9 @@ class Function(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     """A function that the model may call."""
 
     name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
-    description: str | UnsetType | None = UNSET
-    parameters: dict[str, Any] | UnsetType | None = UNSET
-    strict: bool | UnsetType | None = UNSET
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class Tool(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,17 +104,21 @@ class JsonSchema(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
     """The schema that the answer must follow."""
 
     name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
-    description: str | UnsetType = UNSET
-    schema: dict[str, Any] | UnsetType = UNSET
-    strict: bool | UnsetType | None = UNSET
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class TextFormat(Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
     """Plain text, the default."""
 
 
-class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object", forbid_unknown_fields=True):
-    """Any JSON object."""
+class JsonObjectFormat(
+    Struct, frozen=True, omit_defaults=True, tag_field="type", tag="json_object", forbid_unknown_fields=True
+):
+    """Any JSON object; or one that follows a schema, which huggingface_hub's client writes as TGI wants it."""
+
+    value: dict[str, Any] | None = None
 
 
 class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
@@ -123,8 +130,8 @@ class JsonSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema",
 class StreamOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a stream carries besides the answer."""
 
-    include_usage: bool = False
-    include_obfuscation: bool | UnsetType = UNSET
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -200,7 +207,7 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     @property
     def wants_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
 # How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
@@ -232,6 +239,10 @@ def parse(body: bytes) -> Chat:
         raise InvalidRequest("tool_choice is only allowed when tools are given.", param="tool_choice")
     for number, message in enumerate(chat.messages):
         _check_message(message, f"messages[{number}]")
+    wanted = chat.response_format
+    if isinstance(wanted, JsonObjectFormat) and wanted.value is not None:
+        schema = JsonSchema(name="answer", schema=wanted.value)
+        chat = msgspec.structs.replace(chat, response_format=JsonSchemaFormat(schema))
     for path, value in _free_form(chat):
         _check_nesting(value, path)
     return chat
@@ -261,8 +272,8 @@ def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
     for number, tool in enumerate(chat.tools or ()):
         yield f"tools[{number}].function.parameters", tool.function.parameters
     for number, message in enumerate(chat.messages):
-        if message.annotations:
-            yield f"messages[{number}].annotations", message.annotations
+        yield f"messages[{number}].annotations", message.annotations
+        yield f"messages[{number}].parsed", message.parsed
 
 
 def _check_nesting(value: Any, path: str) -> None:

@@ -8,6 +8,11 @@ from typing import Final
 
 # From so many of the latest requests the wait is estimated.
 ENDED_REMEMBERED: Final = 32
+# So many of the requests in flight stand for all of them.
+RUNNING_SAMPLED: Final = 16
+# Where so many are expected to have ended, it is more likely than not that one has: a half would do for one request,
+# the logarithm of two for many.
+ENDED_LIKELY: Final = 0.7
 # Of so many projects and users, the latest.
 MAX_REMEMBERED: Final = 4_096
 
@@ -20,7 +25,6 @@ class Turnover:
         self._running: dict[int, float] = {}
         self._number = 0
         self._seconds: deque[float] = deque(maxlen=ENDED_REMEMBERED)
-        self._last_end = -math.inf
 
     def begin(self) -> int:
         """Note a request, and return the number to ``end`` it by."""
@@ -30,19 +34,27 @@ class Turnover:
 
     def end(self, number: int) -> None:
         """Note that a request ended."""
-        self._last_end = time.monotonic()
-        self._seconds.append(self._last_end - self._running.pop(number))
+        self._seconds.append(time.monotonic() - self._running.pop(number))
 
     def retry_after_seconds(self, limit: int) -> int:
-        """Estimate, in whole seconds, when one of ``limit`` requests in flight will have ended.
+        """Estimate, in whole seconds, when one of ``limit`` requests in flight will more likely than not have ended.
 
-        As many as may run end in the time that one takes. Where nothing has ended for longer than that, it may well
-        take as long again.
+        Each takes as long as one of the latest that took longer than it has taken so far, or as long again where none
+        did. Those of other processes are taken to be like those of this one.
         """
-        share = sum(self._seconds) / len(self._seconds) / max(1, limit) if self._seconds else 0.0
         now = time.monotonic()
-        oldest = next(iter(self._running.values()), now)
-        return max(1, math.ceil(max(share, now - max(oldest, self._last_end))))
+        ages = [now - began for began in self._running.values()] or [0.0]
+        ages = ages[:: math.ceil(len(ages) / RUNNING_SAMPLED)]
+        remaining: list[tuple[float, float]] = []
+        for age in ages:
+            seconds = [each - age for each in self._seconds if each > age] or [age]
+            remaining += [(each, limit / len(ages) / len(seconds)) for each in seconds]
+        ended = 0.0
+        for seconds_left, share in sorted(remaining):
+            ended += share
+            if ended >= ENDED_LIKELY:
+                return max(1, math.ceil(seconds_left))
+        return 1
 
 
 _turnovers: OrderedDict[Hashable, Turnover] = OrderedDict()

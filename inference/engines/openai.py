@@ -172,9 +172,13 @@ class OpenAIEngine:
 
     def message(self, message: Message) -> Message:
         """Return a message without what a client merely sent back."""
-        if message.refusal is UNSET and message.annotations is UNSET and message.tool_calls is UNSET:
+        if all(each is None for each in (message.tool_calls, message.refusal, message.annotations, message.parsed)):
             return message
-        return structs.replace(message, refusal=UNSET, annotations=UNSET, tool_calls=message.tool_calls or UNSET)
+        calls = [
+            structs.replace(call, function=structs.replace(call.function, parsed_arguments=UNSET))
+            for call in message.tool_calls or ()
+        ]
+        return structs.replace(message, refusal=None, annotations=None, parsed=None, tool_calls=calls or None)
 
     def error_for(self, status: int, body: bytes) -> EngineError:
         """Return the error for a response that is not a success."""

@@ -120,8 +120,8 @@ class TgiEngine(OpenAIEngine):
             message,
             role="system" if message.role == "developer" else message.role,
             content=content,
-            reasoning=UNSET,
-            reasoning_content=UNSET,
+            reasoning=None,
+            reasoning_content=None,
         )
 
     def error_for(self, status: int, body: bytes) -> EngineError:
@@ -176,7 +176,7 @@ def _apart(message: Message) -> list[Message]:
     if not message.tool_calls:
         return [message]
     calls = structs.replace(message, content=UNSET)
-    return [structs.replace(message, tool_calls=UNSET), calls] if message.content else [calls]
+    return [structs.replace(message, tool_calls=None), calls] if message.content else [calls]
 
 
 def _joined(parts: list[TextPart | ImagePart]) -> list[TextPart | ImagePart]:

@@ -1,7 +1,5 @@
 """When another request may be tried, from how quickly others ended."""
 
-import time
-
 from inference.turnover import MAX_REMEMBERED, Turnover, turnover_of
 
 
@@ -17,30 +15,50 @@ def begun(turnover: Turnover, ago: float) -> None:
     turnover._running[turnover.begin()] -= ago
 
 
-def test_as_many_end_in_the_time_that_one_takes_as_may_run() -> None:
+def test_those_that_began_together_end_together() -> None:
     turnover = Turnover()
-    for seconds in (19.5, 59.5):
+    ran(turnover, 7.5)
+    for _ in range(3):
+        begun(turnover, 1)
+    assert turnover.retry_after_seconds(3) == 7
+
+
+def test_of_those_that_began_one_by_one_the_first_ends_first() -> None:
+    turnover = Turnover()
+    for _ in range(3):
+        ran(turnover, 40.5)
+    for ago in (30, 20, 10):
+        begun(turnover, ago)
+    assert turnover.retry_after_seconds(3) == 11
+
+
+def test_among_many_a_short_one_ends_soon() -> None:
+    turnover = Turnover()
+    for seconds in (2.5, 99.5) * 4:
         ran(turnover, seconds)
-    assert turnover.retry_after_seconds(1) == 40
-    assert turnover.retry_after_seconds(4) == 10
-    assert turnover.retry_after_seconds(1_000) == 1
+    for _ in range(40):
+        begun(turnover, 0)
+    begun(turnover, 60)
+    assert turnover.retry_after_seconds(41) == 3
+    assert turnover.retry_after_seconds(1) == 100
 
 
-def test_where_nothing_has_ended_yet_it_may_take_as_long_again() -> None:
+def test_requests_of_other_processes_are_taken_to_be_alike() -> None:
+    turnover = Turnover()
+    for seconds in (1.5, 19.5, 19.5, 19.5):
+        ran(turnover, seconds)
+    assert turnover.retry_after_seconds(1) == 20
+    assert turnover.retry_after_seconds(8) == 2
+
+
+def test_what_takes_longer_than_all_before_may_take_as_long_again() -> None:
     turnover = Turnover()
     assert turnover.retry_after_seconds(2) == 1
     begun(turnover, 29.5)
-    begun(turnover, 3)
+    begun(turnover, 29.5)
     assert turnover.retry_after_seconds(2) == 30
-
-
-def test_a_standstill_shows_and_idle_time_does_not() -> None:
-    turnover = Turnover()
     ran(turnover, 1.5)
-    turnover._last_end = time.monotonic() - 3_600
-    assert turnover.retry_after_seconds(1) == 2
-    begun(turnover, 9.5)
-    assert turnover.retry_after_seconds(1) == 10
+    assert turnover.retry_after_seconds(2) == 30
 
 
 def test_only_the_latest_are_remembered() -> None:

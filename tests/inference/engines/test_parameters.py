@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from openai.types.chat import ChatCompletionMessage
+from openai.types.chat import ParsedChatCompletionMessage
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from inference.chat import Chat, parse
@@ -41,8 +41,8 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`messages`": ([{"role": "system", "content": "Be brief."}, *user("Who?")], {}),
     "`messages`: role `developer`": ([{"role": "developer", "content": "Be brief."}, *user("Who?")], {}),
     "`messages`: text beside `tool_calls`": ([{"role": "assistant", "content": "I look.", "tool_calls": [CALL]}], {}),
-    "`messages`: `refusal`, `annotations`, and null for `audio` or `function_call` sent back": (
-        [{"role": "assistant", "content": "Yes.", "refusal": None, "annotations": [], "audio": None}, *user("Who?")],
+    "`messages`: `refusal`, `annotations`, `parsed` sent back": (
+        [{"role": "assistant", "content": "Yes.", "refusal": None, "annotations": [], "parsed": {}}, *user("Who?")],
         {},
     ),
     "`messages`: `reasoning` sent back": ([{"role": "assistant", "content": "Yes.", "reasoning": "Hm."}], {}),
@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`logit_bias`": ({"7": 1}, {}),
     "`response_format`: `text`": ({"type": "text"}, {}),
     "`response_format`: `json_object`": ({"type": "json_object"}, {}),
+    "`response_format`: `json_object` with a schema as its `value`": ({"type": "json_object", "value": SCHEMA}, {}),
     "`response_format`: `json_schema`": (schema_format(SCHEMA), {}),
     "`response_format`: a schema without `properties`": (schema_format({"type": "object"}), {}),
     "`response_format`: with `tools`": (schema_format(SCHEMA), {"tools": [TOOL]}),
@@ -167,5 +168,29 @@ def test_every_parameter_of_the_openai_package_has_a_row_and_may_be_null() -> No
     known = set(CompletionCreateParamsBase.__annotations__) - {"model", "messages"}
     assert known <= {named(row) for row in EXAMPLES}
     assert sent("openai", dict.fromkeys(known)) == sent("openai", {})
-    message = dict.fromkeys(ChatCompletionMessage.model_fields) | {"role": "assistant", "content": "Yes."}
-    assert sent("openai", {"messages": [message]})["messages"] == [{"role": "assistant", "content": "Yes."}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_of_the_openai_package_can_be_the_next_turn(kind: str) -> None:
+    turn = {"role": "assistant", "content": "Yes."}
+    dumped = ParsedChatCompletionMessage[None].model_validate(turn).model_dump()
+    assert set(dumped) > {"parsed", "audio", "function_call", "refusal", "annotations", "tool_calls"}
+    assert sent(kind, {"messages": [dumped]})["messages"] == [turn]
+    function = {"name": "weather", "arguments": "{}", "parsed_arguments": {"a": [1]}}
+    parsed = CALL | {"function": function}
+    called = [{"role": "assistant", "content": None, "tool_calls": [parsed], "parsed": None, "name": None}]
+    assert sent(kind, {"messages": called})["messages"][0]["tool_calls"] == [CALL]
+
+
+def test_null_is_the_same_as_leaving_out_inside_options_too() -> None:
+    options = {"stream": True, "stream_options": {"include_usage": None, "include_obfuscation": None}}
+    assert sent("openai", options) == sent("openai", {"stream": True})
+    schema = {"name": "place", "schema": SCHEMA}
+    formats = [{"type": "json_schema", "json_schema": each} for each in (schema, schema | {"description": None})]
+    assert sent("openai", {"response_format": formats[1]}) == sent("openai", {"response_format": formats[0]})
+    function = {"name": "weather", "parameters": SCHEMA}
+    tools = [TOOL, {"type": "function", "function": function | {"description": None, "strict": None}}]
+    assert sent("openai", {"tools": [tools[1]]}) == sent("openai", {"tools": [tools[0]]})
+    turn = {"role": "user", "content": "Who?"}
+    whole = turn | {"name": None, "tool_call_id": None, "tool_calls": None}
+    assert sent("openai", {"messages": [whole]}) == sent("openai", {"messages": [turn]})
