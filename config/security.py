@@ -1,7 +1,11 @@
-"""What a browser may do with our pages: nothing inline, nothing from or to another site, in nobody's frame."""
+"""What a browser may do with our pages: nothing inline, nothing from or to another site, in nobody's frame.
+
+And under which names it may call them: those in ALLOWED_HOSTS.
+"""
 
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, HttpResponseRedirectBase
+from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 _POLICY = {
@@ -36,3 +40,15 @@ class PagePolicy(MiddlewareMixin):
         response.headers["Content-Security-Policy"] = _written(_CHAT_POLICY if is_chat else _POLICY)
         response.headers["Permissions-Policy"] = _PERMISSIONS
         return response
+
+
+class PageHosts(CommonMiddleware):
+    """Django's, which refuses hosts that are not ours, but for the API.
+
+    A program calls the API by whatever name it has where the program runs: a container's, a tunnel's. Nothing there
+    depends on the name, and no page of another site can call it without a key.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponseRedirectBase | None:
+        """Raise DisallowedHost for a page that is asked for by a name that is not ours."""
+        return None if request.path_info.startswith("/v1/") else super().process_request(request)

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 
 from accounts.models import User
 
@@ -37,6 +38,27 @@ def test_pictures_from_elsewhere_may_show_in_the_chat_alone(owner: User) -> None
     client.force_login(owner)
     assert "img-src 'self' https:;" in client.get("/playground").headers["Content-Security-Policy"]
     assert "img-src 'self';" in client.get("/").headers["Content-Security-Policy"]
+
+
+@pytest.mark.django_db
+def test_a_page_by_a_name_that_is_not_ours_says_what_the_operator_can_do() -> None:
+    response = Client().get("/", headers={"host": "parley.example"})
+    assert response.status_code == 400
+    assert "ALLOWED_HOSTS" in response.text
+    assert "parley.example" not in response.text
+
+
+def test_a_page_that_broke_says_so_without_asking_the_database() -> None:
+    response = server_error(RequestFactory().get("/"))
+    assert response.status_code == 500
+    assert "Something broke" in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("path", "status"), [("/v1/models", 200), ("/v1/nowhere", 404)])
+def test_the_api_answers_to_any_name(api_key: str, path: str, status: int) -> None:
+    headers = {"host": "engine-room:8000", "authorization": f"Bearer {api_key}"}
+    assert Client().get(path, headers=headers).status_code == status
 
 
 def checked(tmp_path: Path, public_url: str, **environment: str) -> str:
