@@ -80,6 +80,8 @@ class ReceiptSerializer(serializers.Serializer[RunReceipt]):
     ending = serializers.CharField(source="run.ending")
     ending_text = serializers.CharField(source="run.get_ending_display")
     error = serializers.SerializerMethodField()
+    limited_by = serializers.SerializerMethodField()
+    clamped_to = serializers.IntegerField(source="run.clamped_to", allow_null=True)
     price = serializers.SerializerMethodField()
     usage = serializers.SerializerMethodField()
     generated_tokens = serializers.IntegerField(source="run.generated_tokens")
@@ -102,6 +104,10 @@ class ReceiptSerializer(serializers.Serializer[RunReceipt]):
     def get_error(self, receipt: RunReceipt) -> str | None:
         """Return the code of the error that ended the run; None if none did."""
         return receipt.error_code or None
+
+    def get_limited_by(self, receipt: RunReceipt) -> str | None:
+        """Return which credits did not cover the rest of the answer; None if all was covered."""
+        return receipt.run.limited_by or None
 
     def get_price(self, receipt: RunReceipt) -> dict[str, Any]:
         """Return the version of the price that was charged."""

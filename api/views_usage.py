@@ -75,7 +75,10 @@ def _span(asked: Parameters) -> Span:
     end = asked.day("end", default=timezone.now().astimezone(UTC).date())
     # Only the first days of all have fewer days before them.
     before = timedelta(days=min(DEFAULT_DAYS, end.toordinal()) - 1)
-    return Span(asked.day("start", default=end - before), end)
+    start = asked.day("start", default=end - before)
+    if start > end and "end" not in asked:
+        raise InvalidRequest("start is a day that has yet to come.", param="start")
+    return Span(start, end)
 
 
 def _file(lines: Iterator[str], span: Span) -> StreamingHttpResponse:

@@ -11,6 +11,7 @@ django_application = get_asgi_application()
 # Django must be set up before the rooms' modules are imported.
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import WebsocketDenier  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
 from api.routing import http_urlpatterns  # noqa: E402
@@ -26,7 +27,9 @@ application = Edge(
                 [*http_urlpatterns, *operating.http_urlpatterns, re_path(r"", cast(Any, django_application))]
             ),
             "lifespan": lifespan,
-            "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+            "websocket": AuthMiddlewareStack(
+                URLRouter([*websocket_urlpatterns, re_path(r"", cast(Any, WebsocketDenier.as_asgi()))])
+            ),
         }
     ),
 )

@@ -3,8 +3,8 @@
 And under which names it may call them: those in ALLOWED_HOSTS.
 """
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase, HttpResponseRedirectBase
+from django.http import HttpRequest, HttpResponsePermanentRedirect
+from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
@@ -49,6 +49,6 @@ class PageHosts(CommonMiddleware):
     depends on the name, and no page of another site can call it without a key.
     """
 
-    def process_request(self, request: HttpRequest) -> HttpResponseRedirectBase | None:
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """Raise DisallowedHost for a page that is asked for by a name that is not ours."""
         return None if request.path_info.startswith("/v1/") else super().process_request(request)

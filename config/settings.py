@@ -167,6 +167,7 @@ REST_FRAMEWORK = {
 # --- Pages ----------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "console.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -36,16 +36,16 @@ class BudgetLimit:
 
     def __str__(self) -> str:
         whose = f"{self.scope} {self.reference}".rstrip()
-        return f"the {_PERIODS[self.period]} budget of the {whose}"
+        return f"the {PERIODS[self.period]} budget of the {whose}"
 
     @property
     def told(self) -> str:
         """The budget as its spenders know it: a project's reference is a number of ours, and no name to them."""
-        known = f"the {_PERIODS[self.period]} budget of the project" if self.scope == "project" else str(self)
+        known = f"the {PERIODS[self.period]} budget of the project" if self.scope == "project" else str(self)
         return f"{known} (anew at {self.resets_at:%Y-%m-%d %H:%M} UTC)" if self.resets_at else known
 
 
-_PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
+PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
 
 
 class InsufficientCredits(LedgerError):
@@ -82,8 +82,12 @@ class InsufficientCredits(LedgerError):
         How much is left is not told: a key may be in hands that are not to know what its team has.
         """
         quota = "You exceeded your current quota, please check your plan and billing details"
-        left = "the credits" if self.refused_by == "balance" else self.refused_by.told
-        return f"{quota}: what is left of {left} does not cover this request"
+        return f"{quota}: what is left of {self.limit} does not cover this request"
+
+    @property
+    def limit(self) -> str:
+        """What refused, as its spenders know it."""
+        return "the credits" if self.refused_by == "balance" else self.refused_by.told
 
     @property
     def is_blocked(self) -> bool:

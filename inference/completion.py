@@ -189,6 +189,7 @@ class Completion:
                 model, rates = await self._prepare()
                 self.route = route = Route(model, self.chat, self.receipt, self.meter)
                 route.engine.check(self.chat)
+                await route.engine.meet(self.chat)
                 funds = await funding.take(self.receipt, route, rates, fits_balance=self._fit_to_balance)
                 bill = Bill(self.receipt, self.answer, route, funds, rates)
                 self.receipt.clamped_to = funds.clamped_to
@@ -272,7 +273,7 @@ class Completion:
 
     def _run_out(self, refusal: InsufficientCredits) -> InsufficientCredits | None:
         """End an answer of which no more can be paid; one that is sent whole is sent as far as it came."""
-        self.receipt.ending = Run.Ending.OUT_OF_CREDITS
+        self.receipt.ending, self.receipt.limited_by = Run.Ending.OUT_OF_CREDITS, refusal.limit
         if self.chat.stream or self.receipt.first_token_at is None:
             return refusal
         self.answer.append([Chunk(finish_reason=Run.Ending.LENGTH.value)])

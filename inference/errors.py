@@ -12,6 +12,7 @@
     ├── IdempotencyKeyReused    the Idempotency-Key stands for another request
     └── EngineError             the model's server let us down
         ├── EngineRefused           it called the request invalid; names the parameter where it did
+        │   └── ContextExceeded         prompt and answer do not fit the model's context
         ├── EngineOverloaded        it, or our queue for it, is full
         ├── EngineUnavailable       no connection, or no healthy endpoint
         ├── EngineTimeout           too slow to the first token, between tokens, or in all
@@ -91,6 +92,10 @@ class EngineError(InferenceError):
 
 class EngineRefused(EngineError):
     """The engine refused the request as invalid."""
+
+
+class ContextExceeded(EngineRefused):
+    """The request does not fit the model's context."""
 
 
 class EngineOverloaded(EngineError):

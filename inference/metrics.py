@@ -52,6 +52,7 @@ _REDIS_AWAY = Gauge("parley_redis_away", "Processes that do without Redis now.",
 
 _KINDS: Final = {
     errors.EngineRefused: "refused",
+    errors.ContextExceeded: "refused",
     errors.EngineOverloaded: "overloaded",
     errors.EngineUnavailable: "unavailable",
     errors.EngineTimeout: "timeout",

@@ -163,20 +163,20 @@ class Run(models.Model):
     """What became of one call: the seed of its receipt. Written once, together with its charge."""
 
     class Ending(models.TextChoices):
-        """Why the run ended."""
+        """Why the run ended, in the playground's words where it has some."""
 
-        STOP = "stop"
-        LENGTH = "length"
-        TOOL_CALLS = "tool_calls"
-        CONTENT_FILTER = "content_filter"
-        DISCONNECTED = "disconnected"
+        STOP = "stop", "finished"
+        LENGTH = "length", "token limit reached"
+        TOOL_CALLS = "tool_calls", "asked for a tool"
+        CONTENT_FILTER = "content_filter", "filtered"
+        DISCONNECTED = "disconnected", "caller went away"
         STOPPED = "stopped", "stopped by the user"
-        SLOW_READER = "slow_reader"
-        TIMEOUT = "timeout"
-        ENGINE_ERROR = "engine_error"
-        REVOKED = "revoked", "the caller lost access"
-        SHUTDOWN = "shutdown"
-        OUT_OF_CREDITS = "out_of_credits", "the credits ran out"
+        SLOW_READER = "slow_reader", "caller read too slowly"
+        TIMEOUT = "timeout", "engine took too long"
+        ENGINE_ERROR = "engine_error", "engine failed"
+        REVOKED = "revoked", "caller lost access"
+        SHUTDOWN = "shutdown", "server shut down"
+        OUT_OF_CREDITS = "out_of_credits", "credits ran out"
 
     class Counting(models.TextChoices):
         """Where the token counts come from."""
@@ -208,6 +208,10 @@ class Run(models.Model):
     held_nano = AmountField(default=0)
     cost_nano = AmountField(default=0)
     streamed = models.BooleanField(default=False)
+    clamped_to = models.PositiveIntegerField(null=True, help_text="The limit on the answer that the balance set.")
+    limited_by = models.CharField(
+        max_length=200, blank=True, help_text="Which credits did not cover the rest of the answer, in words."
+    )
 
     ENGINE_ENDINGS: ClassVar = (Ending.STOP, Ending.LENGTH, Ending.TOOL_CALLS, Ending.CONTENT_FILTER)
 

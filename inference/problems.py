@@ -82,6 +82,7 @@ SHARED: Final[Readings] = {
     inference.ReaderLagged: Reading(408, "reader_too_slow", INVALID),
     inference.IdempotencyKeyReused: Reading(409, "idempotency_key_reused", INVALID),
     inference.EngineRefused: Reading(422, "invalid_parameter", INVALID),
+    inference.ContextExceeded: Reading(422, "context_length_exceeded", INVALID),
     inference.EngineOverloaded: Reading(503, "engine_overloaded", SERVER),
     inference.EngineUnavailable: Reading(503, "engine_unavailable", SERVER),
     inference.EngineTimeout: Reading(504, "engine_timeout", SERVER),

@@ -35,6 +35,8 @@ class Receipt:
     cost_nano: int = 0
     # The limit on the answer where the balance has set it.
     clamped_to: int | None = None
+    # Which credits did not cover the rest of the answer.
+    limited_by: str = ""
 
     @property
     def created(self) -> int:
@@ -82,6 +84,8 @@ class Receipt:
             "held_nano": self.held_nano,
             "cost_nano": self.cost_nano,
             "streamed": self.streamed,
+            "clamped_to": self.clamped_to,
+            "limited_by": self.limited_by,
         }
         return Write(_insert(tuple(values)), tuple(values.values()), then)
 

@@ -58,6 +58,12 @@ class Engine(Protocol):
     def check(self, chat: Chat) -> None:
         """Refuse what this engine cannot do. Raises UnsupportedParameter, before any credit is held."""
 
+    async def meet(self, chat: Chat) -> None:
+        """Ask the server what this chat's answer depends on; one that does not answer is let be.
+
+        Raises UnsupportedParameter, also before any credit is held.
+        """
+
     def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
         """Generate an answer of at most ``max_tokens``, yielding whatever each read from the socket brought.
 

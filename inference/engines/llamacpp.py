@@ -1,5 +1,6 @@
 """llama.cpp's server: OpenAI's dialect with running counts and a tokenizer."""
 
+import re
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -12,10 +13,11 @@ from inference.engines.openai import OpenAIEngine
 from inference.engines.reading import AnswerReader
 from inference.engines.requests import refuse_given
 from inference.engines.wire import Event
-from inference.errors import EngineError, EngineRefused
+from inference.errors import EngineError, EngineRefused, UnsupportedParameter
 
 # It skips what it does not know; an option without its effect is refused here instead.
 _IGNORED = ("cache_salt",)
+_OF_A_SCHEMA = re.compile(r"generate parser|grammar|schema", re.IGNORECASE)
 # The seed, of 32 bits, that means none.
 _RANDOM_SEED = 2**32 - 1
 
@@ -39,6 +41,21 @@ class LlamaCppEngine(OpenAIEngine):
         super().check(chat)
         refuse_given(chat, _IGNORED)
 
+    async def meet(self, chat: Chat) -> None:
+        """Refuse tools where the chat template has no place for them: llama.cpp leaves them out in silence.
+
+        It is asked each time: another server with another template may have come in its place.
+        """
+        if not chat.tools or chat.tool_choice == "none":
+            return
+        try:
+            props = await self.ask("GET", "/props", type=_Props)
+        except EngineError:
+            # One that does not answer this will not answer the chat either, or has nothing to say about it.
+            return
+        if props.chat_template_caps.supports_tools is False:
+            raise UnsupportedParameter("This model's chat template has no place for tools.", param="tools")
+
     async def count_prompt(self, chat: Chat) -> int | None:
         """Count the tokens of the templated prompt."""
         counted = await self.ask(
@@ -61,6 +78,13 @@ class LlamaCppEngine(OpenAIEngine):
             modalities=props.modalities.names if props.modalities else None,
             features=("tools",) if props.chat_template_caps.supports_tools else (),
         )
+
+    def error_for(self, status: int, body: bytes) -> EngineError:
+        """Return the error for a response that is not a success; of a schema it does not say where it came from."""
+        error = super().error_for(status, body)
+        if isinstance(error, EngineRefused) and error.param is None and _OF_A_SCHEMA.search(error.message):
+            error.param = "response_format"
+        return error
 
     def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
         """Write the request's body with what is this server's own: a name for a penalty, and counts in every chunk."""
@@ -93,21 +117,6 @@ class LlamaCppEngine(OpenAIEngine):
     def reader(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return LlamaCppReader(self._address)
-
-    async def _meet(self, chat: Chat) -> None:
-        """Refuse tools where the chat template has no place for them: llama.cpp leaves them out in silence.
-
-        It is asked each time: another server with another template may have come in its place.
-        """
-        if not chat.tools or chat.tool_choice == "none":
-            return
-        try:
-            props = await self.ask("GET", "/props", type=_Props)
-        except EngineError:
-            # One that does not answer this will not answer the chat either, or has nothing to say about it.
-            return
-        if props.chat_template_caps.supports_tools is False:
-            raise EngineRefused("This model's chat template has no place for tools.", param="tools")
 
 
 class _InputTokens(msgspec.Struct):

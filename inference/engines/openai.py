@@ -78,10 +78,15 @@ class OpenAIEngine:
         """Refuse what this engine cannot do. Raises UnsupportedParameter."""
         check_common(chat)
 
+    async def meet(self, chat: Chat) -> None:
+        """Learn whose server it is, if that is not known yet."""
+        if self._server is None:
+            await self._introduce()
+
     async def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
         """Generate an answer, yielding whatever each read from the socket brought."""
         began = time.monotonic()
-        await self._meet(chat)
+        await self.meet(chat)
         reader, parser = self.reader(chat), EventParser()
         body = self.encode(chat, max_tokens)
         first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
@@ -199,11 +204,6 @@ class OpenAIEngine:
         self, method: str, path: str, body: bytes | None = None, seconds: float = QUESTION_SECONDS
     ) -> tuple[int, bytes]:
         return await http.fetch(method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES)
-
-    async def _meet(self, chat: Chat) -> None:
-        """Learn about the server what this chat's answer depends on. Raises EngineRefused if it cannot do it."""
-        if self._server is None:
-            await self._introduce()
 
     async def _introduce(self) -> None:
         """Ask who is there. Who does not answer yet is asked again; who answers anything else is nobody we know."""

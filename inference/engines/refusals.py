@@ -8,7 +8,14 @@ import msgspec
 
 from inference.engines.base import Address
 from inference.engines.wire import UNREADABLE
-from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
+from inference.errors import (
+    ContextExceeded,
+    EngineError,
+    EngineFailed,
+    EngineOverloaded,
+    EngineRefused,
+    EngineUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +32,10 @@ _STATUSES = {
 }
 # Codes of a router that does not know the model that the operator named: nothing that a caller can mend.
 _UNKNOWN_MODELS = ("model_not_found", "model_not_supported")
+# How llama.cpp, vLLM and SGLang say that a request is too long; then TGI, of the prompt alone and with the answer.
+_TOO_LONG = re.compile(r"context (?:length|size|window)|must have less than \d+ tokens|` tokens \+ `")
+# llama.cpp's advice to whoever started it.
+_ADVICE = ", try increasing it"
 # A gateway in front of the engine, or the engine while it loads.
 _ABSENCES = (502, 503, 504)
 
@@ -37,7 +48,7 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
     answer = _decoded(body)
     message, param = said_in(answer)
     if status in _REFUSALS and _code(answer) not in _UNKNOWN_MODELS:
-        return refusal(address, message, param)
+        return refusal(address, message, param or ("messages" if status == 413 else None))
     if status == 429:
         return EngineOverloaded()
     # The body may quote a prompt or a credential, so it stays out of the log.
@@ -52,8 +63,11 @@ def refusal(address: Address, message: str, param: str | None = None) -> EngineR
     for secret in (address.credential, address.base_url, address.base_url.partition("://")[2]):
         if secret:
             message = message.replace(secret, "…")
-    message = " ".join(re.sub(r"https?://\S+", "…", message).split())
-    return EngineRefused(message[:MAX_MESSAGE_CHARACTERS], param=param)
+    message = " ".join(re.sub(r"https?://\S+", "…", message).split())[:MAX_MESSAGE_CHARACTERS]
+    if _TOO_LONG.search(message):
+        about = "max_tokens" if "max_tokens" in message else "messages"
+        return ContextExceeded(message.removesuffix(_ADVICE), param=about)
+    return EngineRefused(message, param=param)
 
 
 def status_of(error: object) -> int:

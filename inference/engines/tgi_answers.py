@@ -18,6 +18,7 @@ _NAMES = {"inputs": "messages", "max_new_tokens": "max_tokens", "top_n_tokens": 
 _KNOWN = re.compile(r"`(inputs|max_new_tokens|top_n_tokens)`")
 # What it is about where no parameter is named.
 _ABOUT = {"grammar": "response_format", "Tool with name": "tool_choice", "Grammar and tools": "response_format"}
+_ABOUT_THE_TURNS = "Template error"
 _PARAMETER = re.compile(r"`(\w+)`")
 _KIND = re.compile(r"\A(?:Input validation error|Template error|Tool error): ", re.IGNORECASE)
 _WRONG_TYPE = re.compile(r"\AFailed to deserialize the JSON body into the target type: (?:(\w[\w.\[\]]*): )?")
@@ -76,13 +77,15 @@ class TgiReader(AnswerReader):
         TGI ends at a stop sequence only where a token does. Where the sequence lies within one, the answer ends here.
         """
         content = cutter.feed(chunk.content) if chunk.content else ""
-        if chunk.finish_reason:
+        finish_reason = chunk.finish_reason
+        if finish_reason:
             content += cutter.flush()
         elif cutter.is_cut and self._finish_reason is None:
-            self._finish_reason = "stop"
+            self._finish_reason = finish_reason = "stop"
             self.is_ended = self.is_cut_short = True
-            return structs.replace(chunk, content=content or None, finish_reason="stop")
-        return structs.replace(chunk, content=content or None)
+        # What is not shown is not to be read in the log-probabilities either.
+        logprobs = chunk.logprobs if content or not cutter.is_cut else None
+        return structs.replace(chunk, content=content or None, logprobs=logprobs, finish_reason=finish_reason)
 
 
 class _Logprob(msgspec.Struct):
@@ -128,6 +131,8 @@ def _refused(address: Address, message: str) -> EngineRefused:
     wrong_type = _WRONG_TYPE.match(message)
     if wrong_type:
         return refusal(address, _POSITION.sub("", message[wrong_type.end() :]), wrong_type.group(1))
+    if message.startswith(_ABOUT_THE_TURNS):
+        return refusal(address, _KIND.sub("", message), "messages")
     message = _KNOWN.sub(lambda name: f"`{_NAMES[name.group(1)]}`", _KIND.sub("", message))
     named = _PARAMETER.search(message)
     for beginning, parameter in _ABOUT.items():

@@ -23,9 +23,10 @@ async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bo
     exactly. A request that the balance covers, but for other requests' open holds, waits for these to end.
     """
     chat, model = route.chat, route.model
-    limit = min(chat.completion_limit, model.context_tokens) if chat.completion_limit else None
-    completion_tokens = limit or model.context_tokens
-    is_short = limit is not None and limit <= settings.HOLD_WHOLE_TOKENS
+    limit = chat.completion_limit
+    completion_tokens = min(limit or model.context_tokens, model.context_tokens)
+    # A limit that leaves no room for a prompt limits nothing.
+    is_short = limit is not None and limit <= settings.HOLD_WHOLE_TOKENS and limit < model.context_tokens
     fits = fits_balance or (bool(chat.tools) and not is_short)
     grows = not (is_short or fits)
     wanted = min(settings.SLICE_TOKENS, completion_tokens) if grows else completion_tokens
@@ -36,8 +37,8 @@ async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bo
         hold = await _hold(receipt, quote.nano(wanted), quote.nano(wanted))
     except InsufficientCredits:
         quote = await _counted(quote, route)
-        if quote.is_exact and limit is None:
-            # An answer has what the prompt leaves of the context; a limit beyond that, the engine refuses.
+        if quote.is_exact:
+            # An answer has what the prompt leaves of the context.
             wanted = min(wanted, max(1, model.context_tokens - quote.prompt_tokens))
             least = min(least, wanted)
         hold = await _hold(receipt, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)

@@ -97,7 +97,7 @@ def test_a_wrong_parameter_is_422(client: OpenAI, raw: httpx2.Client, tgi: FakeT
 
 
 def test_what_the_engine_refuses_is_422(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
-    error = check_shape(post(raw, max_tokens=4090), 422, "invalid_parameter", "messages")
+    error = check_shape(post(raw, max_tokens=4090), 422, "context_length_exceeded", "max_tokens")
     assert "4096" in error["message"]
 
 

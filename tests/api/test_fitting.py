@@ -72,6 +72,7 @@ def test_an_answer_that_ends_by_itself_says_nothing(raw: httpx2.Client, tgi: Fak
 def test_an_answer_can_be_made_to_fit(raw: httpx2.Client, small: Team, tgi: FakeTgi, stream: bool) -> None:
     response = ask(raw, FITS, max_tokens=500, stream=stream)
     assert (response.status_code, response.headers["parley-max-tokens"]) == (200, str(PAID))
+    assert raw.get(f"/v1/receipts/{response.headers['x-request-id']}").json()["clamped_to"] == PAID
     assert "parley-stopped-by" not in response.headers
     assert asked(tgi)[0].json["max_tokens"] == PAID
     run = the_run()

@@ -172,7 +172,8 @@ def test_special_characters_go_through_as_they_are(raw: httpx2.Client, tgi: Fake
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        (b"GET /v1/models HTTP/1.1\r\nHost: evil.example", 400),
+        (b"GET / HTTP/1.1\r\nHost: evil.example", 400),
+        (b"GET /v1/models HTTP/1.1\r\nHost: evil.example", 401),
         (b"GET /v1/models HTTP/1.0", 401),
         (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3", 400),
         (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: -1", 400),

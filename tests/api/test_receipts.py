@@ -81,7 +81,9 @@ def test_a_receipt_tells_everything_about_its_run(raw: httpx2.Client, tgi: FakeT
         "endpoint_kind": "tgi",
         "streamed": False,
         "ending": "length",
-        "ending_text": "Length",
+        "ending_text": "token limit reached",
+        "limited_by": None,
+        "clamped_to": None,
         "error": None,
         "price": {
             "id": price.pk,
@@ -146,7 +148,8 @@ def test_an_answer_that_ran_out_of_credits_says_so_in_its_receipt(
     ledger.grant(team.pk, cost_nano(40), reason="for 40 tokens", actor="tests")
     response = raw.post("/v1/chat/completions", json=body(stream=streamed))
     receipt = receipt_of(raw, response.headers["x-request-id"])
-    assert (receipt["ending"], receipt["ending_text"]) == ("out_of_credits", "the credits ran out")
+    assert (receipt["ending"], receipt["ending_text"]) == ("out_of_credits", "credits ran out")
+    assert receipt["limited_by"] == "the credits"
     assert (receipt["error"], receipt["delivered_tokens"], receipt["released"]["nano"]) == (error, 40, 0)
     assert charges(team) == [receipt["charged"]["nano"]] == [cost_nano(40)]
 

@@ -192,6 +192,7 @@ NO_PROJECT = after(b'{"project":9223372036854775808}')
         ("start=2026-W10-1", "start"),
         ("start=", "start"),
         ("end=9999-12-32", "end"),
+        ("start=9999-12-31", "start"),
         ("start=2026-03-02&end=2026-03-01", "end"),
         (f"start=2025-01-01&end={date(2025, 1, 1) + timedelta(days=MAX_SPAN_DAYS)}", "start"),
         ("group_by=user", "group_by"),

@@ -4,9 +4,11 @@ import socket
 import time
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from config.asgi import application
 from config.daphne_websocket import WebSocket
 from tests.config.conftest import TinySite
 from tests.patience import until, within
@@ -105,3 +107,12 @@ def test_one_endless_frame_costs_little(tiny: TinySite) -> None:
         except OSError:
             client.close()
         assert tiny.resident_bytes() - before < ALLOWED
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/", "/ws/playground/", "/v1/chat/completions"])
+async def test_a_socket_to_anywhere_else_is_refused_without_a_word(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    stranger = WebsocketCommunicator(application, path, headers=[(b"origin", b"https://evil.test")])
+    connected, _ = await stranger.connect()
+    assert not connected
+    assert not caplog.records

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.base import OperatorCommand, Outcome
 from credits import ledger, spenders
-from credits.errors import LedgerError
+from credits.errors import PERIODS, LedgerError
 from credits.models import Budget
 from credits.money import dollars_to_nano, format_dollars, nano_to_dollars
 
@@ -25,7 +25,7 @@ class Command(OperatorCommand):
 
     def perform(self, *, spender: str, dollars: str, period: str, **options: Any) -> Outcome:
         """Set the budget, or remove it with `none`."""
-        whose = f"the {period} budget of {spender}"
+        whose = f"the {PERIODS[period]} budget of {spender}"
         try:
             account_id, scope, reference = spenders.find(spender)
             place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}

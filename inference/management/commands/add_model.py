@@ -57,7 +57,9 @@ class Command(BaseCommand):
         parser.add_argument("--upstream-model", metavar="NAME", help="the model's name at the endpoint")
         parser.add_argument("--concurrency", type=_positive, metavar="N", help="requests it takes at once")
         parser.add_argument("--context", type=_positive, metavar="TOKENS", help="prompt and answer together")
-        parser.add_argument("--modality", action="append", choices=MODALITIES, help="what it reads; may be repeated")
+        parser.add_argument(
+            "--modality", action="append", choices=MODALITIES, help="what it reads besides text; may be repeated"
+        )
         parser.add_argument("--no-check", action="store_true", help="do not ask the endpoint anything")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -105,7 +107,7 @@ def _listing(repo_id: str, options: dict[str, Any]) -> Listing:
         upstream_model=options["upstream_model"],
         concurrency=options["concurrency"],
         context_tokens=options["context"],
-        modalities=options["modality"],
+        modalities=options["modality"] and [each for each in MODALITIES if each in ("text", *options["modality"])],
     )
 
 

@@ -8,8 +8,8 @@ from inference.chunks import Usage
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import (
+    ContextExceeded,
     EngineFailed,
-    EngineRefused,
     EngineTimeout,
     EngineUnavailable,
     UnsupportedParameter,
@@ -127,9 +127,10 @@ async def test_health_and_the_key() -> None:
 async def test_a_prompt_that_is_too_long_is_the_callers_to_know() -> None:
     with (
         FakeLlamaCpp(script=Script(response=(400, "application/json", TOO_LONG))) as server,
-        pytest.raises(EngineRefused, match="exceeds the available context size"),
+        pytest.raises(ContextExceeded, match=r"exceeds the available context size\Z") as raised,
     ):
         await answer(engine_at(server))
+    assert raised.value.param == "messages"
 
 
 async def test_a_loading_server_is_unavailable() -> None:
@@ -152,7 +153,7 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 
 async def test_tools_are_refused_where_the_template_has_no_place_for_them() -> None:
     with FakeLlamaCpp(supports_tools=False) as server:
-        with pytest.raises(EngineRefused, match="no place for tools") as refused:
+        with pytest.raises(UnsupportedParameter, match="no place for tools") as refused:
             await answer(engine_at(server), chat(tools=[TOOL]))
         assert refused.value.param == "tools"
         assert not [request for request in server.requests if request.path == "/v1/chat/completions"]

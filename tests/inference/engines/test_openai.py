@@ -6,6 +6,7 @@ from inference.chunks import Usage
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import (
+    ContextExceeded,
     EngineError,
     EngineFailed,
     EngineOverloaded,
@@ -253,6 +254,12 @@ async def test_an_error_in_the_stream_tells_its_kind_in_any_shape(failure: Any, 
         (402, b'{"error":"You have exceeded your monthly included credits"}', EngineUnavailable),
         (429, b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', EngineOverloaded),
         (422, b'{"detail":[{"loc":["body","stop"],"msg":"wrong","type":"value_error"}]}', EngineRefused),
+        (413, b"length limit exceeded", EngineRefused),
+        (
+            400,
+            b'{"message":"The input (9 tokens) is longer than the model\'s context length (8 tokens)."}',
+            ContextExceeded,
+        ),
         (502, b"<html>Bad Gateway</html>", EngineUnavailable),
         (400, b"[" * 60_000, EngineRefused),
     ],

@@ -114,13 +114,19 @@ async def test_an_error_in_the_stream_tells_its_kind_by_its_beginning(message: s
         (
             b'{"error":"Template error: Conversation roles must alternate","error_type":"template_error"}',
             "Conversation roles must alternate",
-            None,
+            "messages",
         ),
         (
             b'{"error":"Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 9",'
             b'"error_type":"validation"}',
             "`top_logprobs` must be >= 0 and <= 5. Given: 9",
             "top_logprobs",
+        ),
+        (
+            b'{"error":"Input validation error: `inputs` must have less than 4095 tokens. Given: 6001",'
+            b'"error_type":"validation"}',
+            "`messages` must have less than 4095 tokens. Given: 6001",
+            "messages",
         ),
         (
             b'{"error":"Input validation error: grammar is not valid: no `properties`","error_type":"validation"}',

@@ -8,7 +8,7 @@ from inference.chat import Chat
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.engines.tgi import TgiEngine
-from inference.errors import EngineRefused, EngineUnavailable, UnsupportedParameter
+from inference.errors import ContextExceeded, EngineRefused, EngineUnavailable, UnsupportedParameter
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import MODEL
@@ -194,9 +194,9 @@ async def test_a_refusal_inside_the_stream_names_the_parameter(fields: dict[str,
 
 
 async def test_a_refusal_of_prompt_and_answer_together_speaks_of_messages_and_max_tokens() -> None:
-    with FakeTgi(max_total_tokens=20) as tgi, pytest.raises(EngineRefused) as raised:
+    with FakeTgi(max_total_tokens=20) as tgi, pytest.raises(ContextExceeded) as raised:
         await answer(engine_at(tgi.url), max_tokens=30)
-    assert raised.value.param == "messages"
+    assert raised.value.param == "max_tokens"
     assert "`messages` tokens + `max_tokens` must be <= 20" in raised.value.message
 
 

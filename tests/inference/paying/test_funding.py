@@ -6,6 +6,7 @@ from pytest_django.fixtures import Settings
 from accounts.caller import Caller
 from credits import ledger
 from credits.models import Hold
+from inference.errors import ContextExceeded
 from tests.fakes.tgi import FakeTgi
 from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, refused, start
 from tests.inference.scenes import CONTEXT_TOKENS, asked, cost_nano, prompt_tokens
@@ -64,6 +65,26 @@ async def test_a_limit_too_large_to_be_held_whole_is_held_by_slices(
         assert asked(tgi)[-1].json["max_tokens"] == limit
         run.stop()
         await run.ended()
+
+
+async def test_a_limit_beyond_the_context_is_held_by_slices(caller: Caller, tgi: FakeTgi, settings: Settings) -> None:
+    settings.HOLD_WHOLE_TOKENS, settings.SLICE_TOKENS = 2 * CONTEXT_TOKENS, 100
+    tgi.script.silent_after = 1
+    for limit, held in ((CONTEXT_TOKENS - 1, CONTEXT_TOKENS - 1), (CONTEXT_TOKENS, 100)):
+        tgi.max_total_tokens = 2 * CONTEXT_TOKENS
+        run = start(caller, max_tokens=limit)
+        await run.begun()
+        assert (await Hold.objects.aget(state="open")).amount_nano == await bound_nano(held)
+        run.stop()
+        await run.ended()
+
+
+async def test_a_limit_is_told_to_the_engine_as_it_was_given(caller: Caller, tgi: FakeTgi) -> None:
+    run = start(caller, max_tokens=1_000_000)
+    with pytest.raises(ContextExceeded, match="1000000 `max_tokens`") as refused:
+        await run.begun()
+    assert refused.value.param == "max_tokens"
+    assert (await run.ended()).cost_nano == 0
 
 
 async def test_less_than_a_minimum_answer_is_refused_before_the_engine_hears_of_it(

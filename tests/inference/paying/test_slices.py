@@ -346,7 +346,17 @@ async def test_a_budget_that_ends_an_answer_is_named(caller: Caller, tgi: FakeTg
     with pytest.raises(InsufficientCredits, match="budget of the project") as raised:
         await finish(run)
     assert "budget of the project" in raised.value.message
-    assert (await run.ended()).cost_nano == cost_nano(PAID)
+    receipt = await run.ended()
+    assert receipt.cost_nano == cost_nano(PAID)
+    assert (await Run.objects.aget()).limited_by == receipt.limited_by == "the total budget of the project"
+
+
+async def test_a_whole_answer_that_a_budget_ends_has_it_on_its_receipt(caller: Caller, tgi: FakeTgi) -> None:
+    tgi.script.default_tokens = 1_000
+    await limit_project(caller, cost_nano(PAID))
+    text, receipt = await finish(start(caller))
+    assert text == words(PAID)
+    assert (receipt.ending, receipt.limited_by) == ("out_of_credits", "the total budget of the project")
 
 
 CANCELLED_AT: list[dict[str, Any]] = [{"max_tokens": 100}, {}]
