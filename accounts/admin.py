@@ -17,7 +17,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from accounts.admin_forms import KeyForm, MembershipFormSet, UserAddForm, UserChangeForm
+from accounts.admin_filters import HappenedFilter
+from accounts.admin_forms import KeyForm, MembershipFormSet, UserAddForm, UserChangeForm, UserPasswordForm
 from accounts.models import DEFAULT_PROJECT, ApiKey, Membership, Project, Team, User
 from accounts.panel import Panel, ReadOnlyPanel, Rows
 
@@ -54,6 +55,7 @@ class UserPanel(UserAdmin):  # type: ignore[type-arg] # not generic at run time
     formfield_overrides = _AS_CHECKBOXES
     form = UserChangeForm
     add_form = UserAddForm
+    change_password_form = UserPasswordForm
     ordering = ["email"]
     list_display = ["email", "name", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser"]
@@ -147,12 +149,16 @@ class TeamPanel(Panel):
 
 @admin.register(Project)
 class ProjectPanel(ReadOnlyPanel):
-    """Projects; a new one is made on its team's page."""
+    """Projects: made, never renamed or deleted."""
 
     list_display = ["__str__", "created_at"]
     list_select_related = ["team"]
     search_fields = ["slug", "team__slug"]
     ordering = ["team__slug", "slug"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Ask Django's permission."""
+        return request.user.has_perm("accounts.add_project")
 
 
 @admin.register(ApiKey)
@@ -161,7 +167,7 @@ class ApiKeyPanel(ReadOnlyPanel):
 
     list_display = ["__str__", "team", "project", "issuer", "created_at", "last_used_at", "expires_at", "is_live"]
     list_select_related = ["team", "project__team", "issuer"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = [("revoked_at", HappenedFilter)]
     search_fields = ["=id", "name", "issuer__email", "team__slug"]
     ordering = ["-created_at"]
     fields = ["id", "name", "issuer", "team", "project", "created_at", "last_used_at", "expires_at", "revoked_at"]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -12,9 +12,14 @@ from accounts import keys
 from accounts.models import ApiKey, Membership, Project, User
 from accounts.panel import LabelledFormSet
 
+# Django's own sentence promises Single Sign-On or LDAP.
+_DISABLED_HELP = "Disabled: this person has no password and cannot sign in; API keys work all the same."
+
 
 class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg] # not generic at run time
     """A new user, by e-mail."""
+
+    usable_password = AdminUserCreationForm.create_usable_password_field(_DISABLED_HELP)
 
     class Meta:
         model = User
@@ -24,6 +29,12 @@ class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg] # not generi
         """Keep addresses in lower case, as ``create_user`` does."""
         email: str = self.cleaned_data["email"]
         return email.lower()
+
+
+class UserPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg] # not generic at run time
+    """Another password for a user, or none."""
+
+    usable_password_help_text = _DISABLED_HELP
 
 
 class UserChangeForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time

@@ -3,6 +3,8 @@ from django.apps import AppConfig
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+    # On the operators' pages, accounts are what holds credits.
+    verbose_name = "Access"
 
     def ready(self) -> None:
         """Name what decides who may call: everything that a cached ``Caller`` was made from."""

@@ -1,7 +1,9 @@
 """What an operator looks at first: today's spending, requests and errors, the endpoints, and who runs dry."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
@@ -11,7 +13,7 @@ from accounts.models import Team
 from credits.money import NANO
 from inference.endpoint_state import EndpointState, states_of
 from inference.models import Endpoint, Run
-from inference.usage import Amount, Span, usage
+from inference.usage import ERRORS, Amount, Span, usage
 
 LOW_CREDIT_NANO: Final = 1 * NANO
 TEAMS_LISTED: Final = 8
@@ -20,10 +22,11 @@ ENDPOINTS_LISTED: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """Since midnight, UTC."""
+    """Since midnight, UTC. ``errors_query`` narrows the list of runs to its errors."""
 
     amount: Amount
     errors: int
+    errors_query: str
 
 
 def front_page(request: HttpRequest) -> dict[str, Any]:
@@ -38,8 +41,12 @@ def front_page(request: HttpRequest) -> dict[str, Any]:
 
 def today() -> Today:
     """Sum up today's runs."""
-    amount = usage(Run.objects.all(), Span.latest(1)).total
-    return Today(amount, amount.errors)
+    span = Span.latest(1)
+    amount = usage(Run.objects.all(), span).total
+    midnight = datetime.combine(span.first_day, time.min, UTC)
+    # The days as the list's own filter writes them, which shows "Today" as chosen then.
+    day = {"started_at__gte": midnight, "started_at__lt": midnight + timedelta(days=1)}
+    return Today(amount, amount.errors, urlencode({"ending__in": ",".join(ERRORS), **day}))
 
 
 def endpoints() -> list[tuple[Endpoint, EndpointState]]:

@@ -1,5 +1,6 @@
 """Money in the admin panel: to be looked at. It moves on one page only, the console's, and always as a new entry."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.admin_filters import HappenedFilter
 from accounts.panel import ReadOnlyPanel
 from credits import alerts
 from credits.admin_budgets import BudgetPanel
@@ -88,9 +90,9 @@ class EntryPanel(ReadOnlyPanel):
     ]
 
     @admin.display(ordering="pk")
-    def posted(self, entry: Entry) -> str:
-        """Return the moment to the second, in UTC."""
-        return f"{entry.created_at:%Y-%m-%d %H:%M:%S}"
+    def posted(self, entry: Entry) -> datetime:
+        """Return the moment."""
+        return entry.created_at
 
     @admin.display(description="team")
     def account_team(self, entry: Entry) -> str:
@@ -169,7 +171,7 @@ class AlertPanel(ReadOnlyPanel):
     """What teams were warned of, when, and who was told."""
 
     list_display = ["created_at", "team", "about", "limit", "reached", "sent_at", "sent_to", "attempts", "error"]
-    list_filter = [("sent_at", admin.EmptyFieldListFilter), "created_at"]
+    list_filter = [("sent_at", HappenedFilter), "created_at"]
     list_select_related = ["account__team", "budget"]
     search_fields = ["=account__team__slug", "sent_to"]
     ordering = ["-created_at", "-pk"]

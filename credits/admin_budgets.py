@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.models import DELETION, LogEntry
 from django.http import HttpRequest
+from django.utils.formats import date_format
 
 from accounts.panel import Panel
 from credits import ledger, spenders
@@ -117,11 +118,11 @@ class BudgetPanel(Panel):
         """Return how much of it was spent."""
         return f"{_use(budget).percent}%"
 
-    @admin.display(description="starts anew (UTC)")
+    @admin.display(description="starts anew")
     def resets(self, budget: Budget) -> str:
         """Return when the next period begins."""
         resets_at = _use(budget).resets_at
-        return f"{resets_at:%Y-%m-%d %H:%M}" if resets_at else "never"
+        return date_format(resets_at, "DATETIME_FORMAT") if resets_at else "never"
 
 
 def _is_cap(budget: Budget | None) -> bool:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Model as DatabaseModel
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.panel import Panel, ReadOnlyInline, ReadOnlyPanel
 from credits.money import format_dollars
@@ -38,6 +39,13 @@ class _PriceColumns:
         """Return the price of prompt tokens that the engine remembered."""
         return format_dollars(price.cached_input_microcredits_per_mtok * _NANO_PER_MICRO)
 
+    @admin.display
+    def state(self, price: Price) -> str:
+        """Say whether this version is the one that runs are charged by now."""
+        if price == price.model.current_price:
+            return "in force"
+        return "planned" if price.starts_at > timezone.now() else "replaced"
+
 
 _PRICES = ("input_dollars", "output_dollars", "cached_input_dollars")
 
@@ -47,7 +55,7 @@ class PriceRows(_PriceColumns, ReadOnlyInline):
 
     model = Price
     ordering = ["-starts_at"]
-    fields = readonly_fields = ("starts_at", *_PRICES)
+    fields = readonly_fields = ("starts_at", "state", *_PRICES)
     verbose_name_plural = "prices per million tokens"
 
 
@@ -112,7 +120,7 @@ class PricePanel(_PriceColumns, ReadOnlyPanel):
     """Price versions: added, never changed or deleted."""
 
     form = PriceForm
-    list_display = ["model", "starts_at", *_PRICES]
+    list_display = ["model", "starts_at", "state", *_PRICES]
     list_select_related = ["model"]
     search_fields = ["model__id"]
     ordering = ["-starts_at"]
@@ -123,11 +131,15 @@ class PricePanel(_PriceColumns, ReadOnlyPanel):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ask for dollars, and show dollars."""
-        return ["model", "starts_at", *_PRICES]
+        return ["model", "starts_at", *(["state"] if obj else []), *_PRICES]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Compute what is only looked at."""
-        return _PRICES if obj else []
+        return ["state", *_PRICES] if obj else []
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Price]":
+        """Fetch along the versions that one of them is in force of."""
+        return super().get_queryset(request).prefetch_related("model__prices")
 
 
 @admin.register(Run)
@@ -135,7 +147,7 @@ class RunPanel(ReadOnlyPanel):
     """What became of each call, the latest first."""
 
     list_display = [
-        "started",
+        "started_at",
         "id",
         "project",
         "user",
@@ -151,15 +163,11 @@ class RunPanel(ReadOnlyPanel):
     search_fields = ["=id", "=key", "=user__email", "=project__slug", "=project__team__slug"]
     ordering = ["-started_at"]
     fields = [
-        *("id", "project", "user", "key", "model", "price", "endpoint", "streamed", "ending", "error"),
+        *("id", "project", "user", "key", "model", "price", "endpoint", "streamed", "clamped_to"),
+        *("ending", "limited_by", "error"),
         *("started_at", "first_token_at", "ended_at"),
         *("prompt_tokens", "cached_tokens", "generated_tokens", "delivered_tokens", "counting", "held", "cost"),
     ]
-
-    @admin.display(ordering="started_at")
-    def started(self, run: Run) -> str:
-        """Return the moment to the second, in UTC."""
-        return f"{run.started_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(ordering="cost_nano")
     def cost(self, run: Run) -> str:

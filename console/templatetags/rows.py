@@ -1,4 +1,6 @@
-"""Repairs of Django's table of inline rows."""
+"""Repairs of Django's tables."""
+
+import re
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
@@ -10,6 +12,16 @@ _REPAIRS = {
     "<th></th>": "<td></td>",
     'class="js-inline-admin-formset inline-group"': 'class="js-inline-admin-formset inline-group" tabindex="0"',
 }
+
+# Between the parts of team/project, owner/model and name@host.name, in text only: within a tag, ">" is the next.
+_JOINT = re.compile(r"(?<=\w[/@.])(?=[A-Za-z]\w[^<>]*<)")
+
+
+@register.filter
+def breakable(table: str) -> SafeString:
+    """Let identifiers break between their parts, and not only in the middle of a word, where a column is narrow."""
+    # As below: it was escaped already.
+    return mark_safe(_JOINT.sub("<wbr>", table))
 
 
 @register.filter

@@ -8,12 +8,17 @@ from tests.inference.runs import model, run
 from tests.inference.scenes import MODEL
 from tests.patience import within
 
-__all__ = ["MODEL", "Page", "call_for_a_second", "model", "run"]
+__all__ = ["MODEL", "Page", "call_for_a_second", "model", "read", "run"]
 
 
 def call_for_a_second(secret: str) -> None:
     """Call with a key until it is refused. Raises AssertionError when it is not within a second."""
     within(1, lambda: not keys.authenticate(secret, None))
+
+
+def read(response: Any) -> str:
+    """Return a page without the marks of where its words may break."""
+    return str(response.content.decode().replace("<wbr>", ""))
 
 
 class Page(HTMLParser):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts import keys
 from accounts.errors import RevokedKey
 from accounts.models import ApiKey, Project, Team, User
+from console.templatetags.rows import breakable
 from tests.console.scenes import call_for_a_second
 
 SECRET = re.compile(r"parley_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
@@ -49,6 +50,8 @@ def test_an_operator_makes_a_user_who_can_sign_in(panel: Client) -> None:
     panel.post(reverse("admin:accounts_user_add"), {**values, "password1": password, "password2": password})
     user = User.objects.get(email="new@example.org")
     assert user.check_password(password)
+    for address in (reverse("admin:accounts_user_add"), reverse("admin:auth_user_password_change", args=[user.pk])):
+        assert "Single Sign-On" not in panel.get(address).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -58,6 +61,7 @@ def test_a_key_is_made_shown_once_and_revoked_within_a_second(panel: Client, mem
     page = response.content.decode()
     (secret,) = set(SECRET.findall(page))
     assert "&lt;b&gt;bold" in page
+    assert f"Authorization: Bearer {secret}" in page
     assert "no-store" in response.headers["Cache-Control"]
     assert keys.authenticate(secret, None).path == "acme/inference"
     key = ApiKey.objects.get()
@@ -89,6 +93,36 @@ def test_a_key_that_could_not_work_is_not_made(
     values = {"name": "k", "project": str(project.pk), "issuer": member.email, **fields}
     assert "errornote" in panel.post("/admin/accounts/apikey/add/", values).content.decode()
     assert not ApiKey.objects.exists()
+
+
+@pytest.mark.django_db
+def test_keys_are_listed_with_the_zone_of_their_times_and_asked_for_as_revoked_or_not(
+    panel: Client, member: User, project: Project
+) -> None:
+    live, revoked = (keys.create(name="k", issuer=member, team=project.team)[0] for _ in range(2))
+    revoked.revoke()
+    listed = reverse("admin:accounts_apikey_changelist")
+    page = panel.get(listed).content.decode()
+    assert f"{live.created_at:%Y-%m-%d %H:%M:%S} UTC" in page
+    for answer, key in (("No", live), ("Yes", revoked)):
+        (query,) = re.findall(rf'href="([^"]+)">{answer}</a>', page)
+        assert list(panel.get(f"{listed}{query}").context["cl"].result_list) == [key]
+
+
+def test_identifiers_may_break_between_their_parts() -> None:
+    cell = breakable('<td class="a/bc"><a href="/aa/bb/">acme/inference, ada@example.org, &lt;b/&gt;, $0.25</a></td>')
+    shown = "acme/<wbr>inference, ada@<wbr>example.<wbr>org, &lt;b/&gt;, $0.25"
+    assert cell == f'<td class="a/bc"><a href="/aa/bb/">{shown}</a></td>'
+
+
+@pytest.mark.django_db
+def test_a_project_is_added_once_with_a_name_that_can_be_called(panel: Client, project: Project) -> None:
+    add = reverse("admin:accounts_project_add")
+    values = {"team": str(project.team_id), "slug": "reports"}
+    assert panel.post(add, values).status_code == 302
+    for slug in ("reports", "Not A Slug", ""):
+        assert (slug, panel.post(add, values | {"slug": slug}).status_code) == (slug, 200)
+    assert {str(each) for each in Project.objects.all()} == {str(project), "acme/reports"}
 
 
 def team_form(*people: tuple[User, str], **fields: str) -> dict[str, str]:

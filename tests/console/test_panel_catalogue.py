@@ -1,5 +1,6 @@
 """Models, prices and endpoints in the panel: a price is never changed, a credential never shown."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -48,6 +49,16 @@ def test_a_price_never_starts_in_the_past_where_runs_were_charged_by_another(pan
     page = panel.post(reverse("admin:inference_price_add"), values).content.decode()
     assert "A price starts in the future" in page
     assert Price.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_list_of_prices_says_which_is_in_force(panel: Client) -> None:
+    price = model().prices.get()
+    for days in (-30, 30):
+        price.pk, price.starts_at = None, timezone.now() + timedelta(days=days)
+        price.save()
+    page = panel.get(reverse("admin:inference_price_changelist")).content.decode()
+    assert re.findall(r'<td class="field-state">(.+?)</td>', page) == ["planned", "in force", "replaced"]
 
 
 Enter = Callable[..., Client]

@@ -52,7 +52,7 @@ def test_what_is_only_looked_at_cannot_be_changed_or_deleted_even_by_a_superuser
         actions = {"action": "delete_selected", "_selected_action": str(row.pk), "post": "yes"}
         panel.post(reverse(f"{name}_changelist"), actions)
         assert kind._default_manager.filter(pk=row.pk).exists()
-        if kind not in (ApiKey, Price):
+        if kind not in (ApiKey, Price, Project):
             assert (kind, panel.post(reverse(f"{name}_add"), {}).status_code) == (kind, 403)
 
 
@@ -98,6 +98,8 @@ def test_the_front_page_shows_today_the_endpoints_and_who_runs_dry(
     response = panel.get("/admin/")
     today = response.context["today"]
     assert (today.amount.cost_nano, today.amount.requests, today.errors) == (2_500_000_000, 2, 1)
+    errors = panel.get(f"/admin/inference/run/?{today.errors_query}").context["cl"].result_list
+    assert [each.ending for each in errors] == [Run.Ending.ENGINE_ERROR]
     page = response.content.decode()
     assert "$2.50" in page
     assert "http://127.0.0.1:9" in page

@@ -9,6 +9,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import Project, User
 from inference.models import ConcurrencyLimit
 from tests.console.conftest import Browser
+from tests.console.scenes import read
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +22,7 @@ def test_an_operator_sets_changes_and_removes_limits(panel: Client, project: Pro
     of_project, of_user = ConcurrencyLimit.objects.order_by("pk")
     assert (of_project.project, of_project.user, of_project.requests) == (project, None, 7)
     assert (of_user.project, of_user.user, of_user.requests) == (None, member, 3)
-    listed = panel.get("/admin/inference/concurrencylimit/").content.decode()
+    listed = read(panel.get("/admin/inference/concurrencylimit/"))
     assert f"project {project}" in listed
     assert f"user {member}" in listed
     page = f"/admin/inference/concurrencylimit/{of_user.pk}/"

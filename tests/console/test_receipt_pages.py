@@ -1,6 +1,9 @@
 """A run's receipt in the console: everything about it, for whoever may see the run."""
 
+from pathlib import Path
+
 import pytest
+from django.utils.text import capfirst
 
 from accounts import keys
 from accounts.models import Project, Team, User
@@ -26,6 +29,8 @@ def test_a_receipt_says_all_of_it(browser: Browser, owner: User, member: User, t
         generated_tokens=6,
         ending=Run.Ending.OUT_OF_CREDITS,
         error="InsufficientCredits",
+        limited_by="the daily budget of the project",
+        clamped_to=640,
         counting=Run.Counting.TOKENIZER,
     )
     page = browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
@@ -39,8 +44,10 @@ def test_a_receipt_says_all_of_it(browser: Browser, owner: User, member: User, t
         "acme/inference",
         "nightly",
         "member@example.org",
-        "the credits ran out",
+        "Credits ran out",
         "/docs/errors#insufficient_quota",
+        "what was left of the daily budget of the project did not cover more",
+        "at most 640 tokens",
         "Counted by the engine&#x27;s tokenizer over the delivered text",
         "$0.22",
         "$0.11",
@@ -81,7 +88,12 @@ def test_a_receipt_is_found_by_each_name_of_its_run(
 def test_every_ending_has_words(browser: Browser, owner: User, project: Project, member: User, ending: str) -> None:
     grant(project.team)
     ran = spend(project, member, 5, ending=ending)
-    assert "Ended because" in browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+    assert capfirst(Run.Ending(ending).label) in browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+
+
+@pytest.mark.parametrize("ending", Run.ENGINE_ENDINGS)
+def test_an_ending_is_called_what_the_playground_calls_it(ending: Run.Ending) -> None:
+    assert f'{ending.value}: "{ending.label}",' in Path("frontend/src/i18n/en.ts").read_text()
 
 
 def test_a_run_under_way_shows_what_is_held(browser: Browser, owner: User, team: Team, project: Project) -> None:
