@@ -1,15 +1,18 @@
 """What is set aside before a run begins: enough for all that it may cost, and no reason to refuse what can be paid."""
 
 import pytest
+from asgiref.sync import sync_to_async
 from pytest_django.fixtures import Settings
 
 from accounts.caller import Caller
 from credits import ledger
 from credits.models import Hold
-from inference.errors import ContextExceeded
+from inference.errors import ContextExceeded, UnsupportedParameter
+from inference.models import Endpoint
+from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.tgi import FakeTgi
 from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, refused, start
-from tests.inference.scenes import CONTEXT_TOKENS, asked, cost_nano, prompt_tokens
+from tests.inference.scenes import CONTEXT_TOKENS, asked, cost_nano, prompt_tokens, register
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -157,6 +160,14 @@ async def test_an_answer_that_may_call_tools_is_made_to_fit_without_asking(paupe
     _, receipt = await finish(run)
     assert asked(tgi)[0].json["max_tokens"] == receipt.clamped_to == 40
     assert receipt.ending == "tool_calls"
+
+
+async def test_tools_that_nobody_would_read_are_refused_before_anything_is_held(caller: Caller) -> None:
+    with FakeLlamaCpp(supports_tools=False) as server:
+        await sync_to_async(register)(server, Endpoint.Kind.LLAMACPP)
+        with pytest.raises(UnsupportedParameter, match="no place for tools"):
+            await start(caller, tools=TOOLS).begun()
+    assert not await Hold.objects.aexists()
 
 
 async def test_tools_with_a_limit_of_their_own_are_held_whole(pauper: Caller, tgi: FakeTgi) -> None:
