@@ -56,13 +56,13 @@ def listed_projects(user: User) -> list[dict[str, Any]]:
     ]
 
 
-async def signed_in(scope: dict[str, Any]) -> User:
-    """Return who a socket belongs to as of now, not as of its handshake. Raises SignedOut.
+async def signed_in(session: str | None) -> User:
+    """Return who a session belongs to as of now, not as of a socket's handshake. Raises SignedOut.
 
     The session must still be there, its user active and the password the one that it was opened with.
     """
     store = import_module(settings.SESSION_ENGINE).SessionStore
-    user = await get_user({"session": store(session_key=scope["session"].session_key)})
+    user = await get_user({"session": store(session_key=session)})
     if not isinstance(user, User):
         raise SignedOut
     return user

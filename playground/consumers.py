@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
 
+from accounts.errors import AuthenticationFailed
 from accounts.models import User
 from inference import request_log
 from inference.errors import EngineUnavailable
@@ -56,7 +57,7 @@ class PlaygroundConsumer(Socket):
         try:
             if not is_same_origin(self.scope):
                 raise SignedOut
-            self.user = await access.signed_in(self.scope)
+            self.user = await access.signed_in(self._session)
             self.until_closed.enter_context(await present(self.user.pk, self._access_changed.set))
             self._follower = self.until_closed.enter_context(balances.following(self._balance_changed.set))
         except PlaygroundError:
@@ -75,11 +76,11 @@ class PlaygroundConsumer(Socket):
         else:
             frame: Frame | None = None
             try:
-                self.user = await access.signed_in(self.scope)
+                self.user = await access.signed_in(self._session)
                 frame = read(read_frame, text_data)
                 await self._do(frame)
-            except SignedOut:
-                await self._revoke()
+            except SignedOut as error:
+                await self._revoke(error)
             except DOMAIN_ERRORS as error:
                 await self._tell_refusal(error, frame)
 
@@ -112,12 +113,13 @@ class PlaygroundConsumer(Socket):
             raise EngineUnavailable
         if len(self._relays) >= MAX_RUNS_PER_SOCKET:
             raise TooMuch(f"{MAX_RUNS_PER_SOCKET} answers at once are relayed at most. Wait for one to end.")
-        kept = await keeper.ask(self.user, form)
+        kept = await keeper.ask(self.user, self._session, form)
         turn = kept.turn
         started = {
             "type": "started",
             "ref": form.ref,
             "conversation": str(turn.conversation.pk),
+            "title": turn.conversation.title,
             "run": kept.completion.id,
             "request_id": f"req_{kept.completion.id}",
             "user": message_json(turn.question) if turn.question else None,
@@ -213,8 +215,8 @@ class PlaygroundConsumer(Socket):
         while True:
             await self._access_changed.wait()
             self._access_changed.clear()
-            if not await self._may_stay():
-                await self._revoke()
+            if refusal := await self._access_lost():
+                await self._revoke(refusal)
                 return
 
     async def _watch_balance(self) -> None:
@@ -227,20 +229,28 @@ class PlaygroundConsumer(Socket):
                 if self._watched:
                     await self._tell_balance(await access.abalance_for(self.user, self._watched[0]))
 
-    async def _may_stay(self) -> bool:
+    async def _access_lost(self) -> Exception | None:
+        """Return what a change took away, if it took anything that this socket needs."""
         try:
-            user = await access.signed_in(self.scope)
-        except SignedOut:
-            return False
+            user = await access.signed_in(self._session)
+        except SignedOut as error:
+            return error
         needed = {relay.project: Standing.CALLS for relay in self._relays.values()}
         if self._watched:
             path, had = self._watched
             needed[path] = max(had, needed.get(path, had))
-        return user == self.user and all([await access.standing(user, path) >= had for path, had in needed.items()])
+        if user == self.user and all([await access.standing(user, path) >= had for path, had in needed.items()]):
+            return None
+        return AuthenticationFailed()
 
-    async def _revoke(self) -> None:
-        await self.tell({"type": "revoked", "message": "Your access changed. Reload the page to go on."})
+    async def _revoke(self, reason: Exception) -> None:
+        await self.tell({"type": "revoked", "error": describe(reason)})
         await self.close(CLOSED_BY_REVOCATION)
+
+    @property
+    def _session(self) -> str | None:
+        key: str | None = self.scope["session"].session_key
+        return key
 
 
 async def _outcome(answer: Message) -> dict[str, Any]:

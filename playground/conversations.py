@@ -16,7 +16,15 @@ from inference.receipt import Receipt
 from playground import claims, limits, wire
 from playground.access import project_of, projects_of
 from playground.errors import ConversationBusy, NotFound, TooMuch, describe
-from playground.forms import Changes, NewConversation, Regenerate, Send, checked_parameters, storable
+from playground.forms import (
+    Changes,
+    NewConversation,
+    Regenerate,
+    Send,
+    UnsavedConversation,
+    checked_parameters,
+    storable,
+)
 from playground.models import Conversation, Message
 from playground.request import encode, request_of, settings_of
 
@@ -65,6 +73,17 @@ def create(user: User, form: NewConversation) -> Conversation:
     return user.conversations.create(project=project, model=storable(form.model))
 
 
+def unsaved(user: User, form: UnsavedConversation) -> Conversation:
+    """Return a conversation as it would be begun, without beginning it. Raises NotFound, InvalidRequest."""
+    return Conversation(
+        project=project_of(user, form.project),
+        model=form.model,
+        system_prompt=form.system_prompt,
+        parameters=checked_parameters(form.parameters),
+        draft=form.draft,
+    )
+
+
 def change(conversation: Conversation, form: Changes) -> None:
     """Change what the form names. Raises InvalidRequest for the parameters."""
     changes = {name: getattr(form, name) for name in form.__struct_fields__ if getattr(form, name) is not UNSET}
@@ -74,7 +93,11 @@ def change(conversation: Conversation, form: Changes) -> None:
 
 
 def cut(conversation: Conversation, position: int) -> None:
-    """Delete every message from ``position`` on, hidden ones included."""
+    """Delete every message from ``position`` on, hidden ones included, and a title that is the first one's words."""
+    first = conversation.messages.visible().first()
+    if first and first.position >= position and conversation.title == _title_of(first.content):
+        conversation.title = ""
+        conversation.save(update_fields=["title"])
     conversation.messages.filter(position__gte=position).delete()
 
 
@@ -160,14 +183,17 @@ def _tidy(conversation: Conversation) -> None:
 
 def _say(conversation: Conversation, form: Send, answer: Message) -> Turn:
     if form.replaces:
-        _hide(conversation, message_of(conversation, form.replaces).position, answer)
+        replaced = message_of(conversation, form.replaces)
+        if replaced.position == 0 and conversation.title == _title_of(replaced.content):
+            conversation.title = ""
+        _hide(conversation, replaced.position, answer)
     content = storable(form.content)
     if not content.strip():
         raise InvalidRequest("The message is empty.", param="content")
     position = _next_position(conversation)
     question = conversation.messages.create(role=Message.Role.USER, position=position, content=content)
     conversation.draft = ""
-    conversation.title = conversation.title or content.strip().splitlines()[0][: limits.MAX_TITLE_CHARACTERS]
+    conversation.title = conversation.title or _title_of(content)
     return _turn(conversation, question, answer, position + 1)
 
 
@@ -175,6 +201,10 @@ def _repeat(conversation: Conversation, form: Regenerate, answer: Message) -> Tu
     repeated = answer_of(conversation, form.message)
     _hide(conversation, repeated.position, answer)
     return _turn(conversation, None, answer, repeated.position)
+
+
+def _title_of(content: str) -> str:
+    return "".join(content.strip().splitlines()[:1])[: limits.MAX_TITLE_CHARACTERS]
 
 
 def _turn(conversation: Conversation, question: Message | None, answer: Message, position: int) -> Turn:

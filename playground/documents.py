@@ -10,6 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+# The site that the files speak of: what ``make run`` starts.
+PRINTED_SITE = "http://127.0.0.1:8000"
 # A link to a file that is a page, and links that are no files at all.
 _PAGE = re.compile(r"[\w-]+\.md(#.*)?")
 _ELSEWHERE = re.compile(r"#|/|[a-z]+:")
@@ -23,17 +25,20 @@ class Document(NamedTuple):
     html: SafeString
 
 
-def documents() -> dict[str, Document]:
-    """Return all pages by name: they are found by what is there, so nothing from an address becomes a path."""
+def documents(site: str) -> dict[str, Document]:
+    """Return all pages by name, with ``site`` as this site's address.
+
+    They are found by what is there, so nothing from an address becomes a path.
+    """
     pages = sorted((settings.BASE_DIR / "docs").glob("*.md"))
-    return {path.stem: _rendered(path, path.stat().st_mtime_ns) for path in pages}
+    return {path.stem: _rendered(path, path.stat().st_mtime_ns, site) for path in pages}
 
 
 @lru_cache(maxsize=64)
-def _rendered(path: Path, changed_ns: int) -> Document:
+def _rendered(path: Path, changed_ns: int, site: str) -> Document:
     """Render once for each version of the file: ``changed_ns`` is part of the cache's key."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(path.read_text(encoding="utf-8"))
+    tokens = markdown.parse(path.read_text(encoding="utf-8").replace(PRINTED_SITE, site))
     headings = _headings(tokens)
     for heading, text in headings:
         heading.attrSet("id", _anchor(text))

@@ -54,13 +54,23 @@ _READINGS: Readings = {
 
 
 def describe(error: Exception, run: str = "") -> dict[str, Any]:
-    """Return the error as a browser shows it; ``run`` is the id of the run that it ended."""
-    return {**_problem(error).fields, "request_id": f"req_{run}" if run else None}
+    """Return the error as a browser shows it; ``run`` is the id of the run that it ended.
+
+    A budget that refused is also told in its parts: the page has sentences of its own for it, in its reader's language.
+    """
+    budget = error.refused_by if isinstance(error, credits.InsufficientCredits) else None
+    told = {"budget": _budget_json(budget)} if isinstance(budget, credits.BudgetLimit) else {}
+    return {**_problem(error).fields, **told, "request_id": f"req_{run}" if run else None}
 
 
 def status(error: Exception) -> int:
     """Return the HTTP status that says what the error says."""
     return _problem(error).status
+
+
+def _budget_json(budget: credits.BudgetLimit) -> dict[str, str | None]:
+    resets_at = budget.resets_at.isoformat() if budget.resets_at else None
+    return {"scope": budget.scope, "period": budget.period, "resets_at": resets_at}
 
 
 def _problem(error: Exception) -> Problem:

@@ -17,6 +17,8 @@ ModelId = Annotated[str, Meta(min_length=1, max_length=limits.MAX_MODEL_CHARACTE
 ProjectPath = Annotated[str, Meta(pattern=r"^[a-z0-9._-]{1,64}/[a-z0-9._-]{1,64}$")]
 RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Reference = Annotated[str, Meta(max_length=64)]
+SystemPrompt = Annotated[str, Meta(max_length=limits.MAX_SYSTEM_PROMPT_CHARACTERS)]
+Draft = Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARACTERS)]
 Content = Annotated[str, Meta(min_length=1, max_length=limits.MAX_CONTENT_CHARACTERS)]
 
 
@@ -27,13 +29,21 @@ class NewConversation(Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelId
 
 
+class UnsavedConversation(NewConversation, frozen=True):
+    """What a page shows of a conversation that is not begun yet."""
+
+    system_prompt: SystemPrompt = ""
+    draft: Draft = ""
+    parameters: dict[str, Any] = {}
+
+
 class Changes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to change about a conversation; what is left out stays."""
 
     model: ModelId | UnsetType = UNSET
     title: Annotated[str, Meta(max_length=limits.MAX_TITLE_CHARACTERS)] | UnsetType = UNSET
-    system_prompt: Annotated[str, Meta(max_length=limits.MAX_SYSTEM_PROMPT_CHARACTERS)] | UnsetType = UNSET
-    draft: Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARACTERS)] | UnsetType = UNSET
+    system_prompt: SystemPrompt | UnsetType = UNSET
+    draft: Draft | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
@@ -76,6 +86,7 @@ class Watch(Struct, frozen=True, tag="watch"):
 Frame = Send | Regenerate | Stop | Attach | Watch
 
 read_conversation = msgspec.json.Decoder(NewConversation)
+read_unsaved = msgspec.json.Decoder(UnsavedConversation)
 read_changes = msgspec.json.Decoder(Changes)
 read_frame: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 

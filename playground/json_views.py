@@ -12,7 +12,7 @@ from playground import access, conversations, forms, keeper
 from playground.code import snippets
 from playground.errors import DOMAIN_ERRORS, SignedOut, describe, status
 from playground.models import Conversation
-from playground.request import next_request, request_of
+from playground.request import Body, next_request, request_of
 from playground.wire import conversation_json, listing
 
 
@@ -92,10 +92,17 @@ class ConversationCode(JsonView):
         conversation = conversations.find(self.user, pk)
         if "message" in request.GET:
             answer = conversations.answer_of(conversation, forms.identifier(request.GET["message"]))
-            body = request_of(answer)
-        else:
-            body = next_request(conversation, conversation.draft)
-        return JsonResponse({"request": body, **snippets(body, str(conversation.project))})
+            return _code(request_of(answer), conversation)
+        return _code(next_request(conversation), conversation)
+
+
+class UnsavedCode(JsonView):
+    """The first request of a conversation that is not begun yet, as code."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Return it; nothing is begun."""
+        conversation = conversations.unsaved(self.user, forms.read(forms.read_unsaved, request.body))
+        return _code(next_request(conversation), conversation)
 
 
 class Balance(JsonView):
@@ -104,6 +111,10 @@ class Balance(JsonView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Return it in nano-credits."""
         return JsonResponse(access.balance_for(self.user, request.GET.get("project", "")))
+
+
+def _code(body: Body, conversation: Conversation) -> HttpResponse:
+    return JsonResponse({"request": body, **snippets(body, str(conversation.project))})
 
 
 def _find_stopped(user: User, pk: UUID) -> Conversation:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -14,16 +14,20 @@ from accounts.models import User
 from inference import chat, completion, request_log
 from inference.completion import Completion
 from inference.errors import EngineError, EngineFailed
-from playground import claims, conversations, peers
+from playground import access, claims, conversations, peers
 from playground.conversations import Turn
-from playground.errors import DOMAIN_ERRORS, describe
+from playground.errors import DOMAIN_ERRORS, SignedOut, describe
 from playground.forms import Regenerate, Send
 from playground.limits import OUTCOME_SECONDS
 from playground.models import Message
+from playground.presence import listening
 from playground.sockets import SOCKET_PATH
 from playground.wire import message_json
 
 logger = logging.getLogger(__name__)
+
+# Sockets hear of the end of their login in the same moment, and let go of what they read first.
+LETTING_GO_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,11 @@ class Kept:
 _kept: dict[str, Kept] = {}
 
 
-async def ask(user: User, form: Send | Regenerate) -> Kept:
-    """Append a turn to a conversation and start its run. Raises one of DOMAIN_ERRORS, with nothing changed."""
+async def ask(user: User, session: str | None, form: Send | Regenerate) -> Kept:
+    """Append a turn to a conversation and start its run. Raises one of DOMAIN_ERRORS, with nothing changed.
+
+    The run does not outlive the session that asks, unless someone else reads it.
+    """
     conversation = await database_sync_to_async(conversations.find)(user, form.conversation)
     caller = await keys.aauthorize(user.pk, str(conversation.project))
     run = claims.claim(conversation.pk)
@@ -53,7 +60,7 @@ async def ask(user: User, form: Send | Regenerate) -> Kept:
             await database_sync_to_async(conversations.withdraw)(turn)
         raise
     started = completion.start(caller, request, run_id=run, resumable=True)
-    kept = Kept(started, turn, asyncio.create_task(_keep(started, turn), name=f"keeper of {run}"))
+    kept = Kept(started, turn, asyncio.create_task(_keep(started, turn, session), name=f"keeper of {run}"))
     _kept[run] = kept
     return kept
 
@@ -88,8 +95,9 @@ async def drain() -> None:
         await asyncio.wait(finals)
 
 
-async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:
+async def _keep(run: Completion, turn: Turn, session: str | None) -> dict[str, Any]:
     """Wait for the end of a run, write it down, and return the frame that tells it."""
+    watching = asyncio.create_task(_watch_login(run, session), name=f"login of {run.id}")
     try:
         await run.ended()
         request_log.socket_run(run, SOCKET_PATH)
@@ -98,8 +106,24 @@ async def _keep(run: Completion, turn: Turn) -> dict[str, Any]:
         logger.exception("the answer of run %s could not be written down", run.id)
         return _failed(run, EngineFailed(), None, None)
     finally:
+        watching.cancel()
         claims.release(turn.conversation.pk)
         asyncio.get_running_loop().call_later(OUTCOME_SECONDS, _kept.pop, run.id, None)
+
+
+async def _watch_login(run: Completion, session: str | None) -> None:
+    """End a run that nobody reads when whoever asked for it has signed out: he will not come back to it."""
+    changed = asyncio.Event()
+    with listening(changed.set):
+        while True:
+            await changed.wait()
+            changed.clear()
+            await asyncio.sleep(LETTING_GO_SECONDS)
+            if not run.answer.readers:
+                try:
+                    await access.signed_in(session)
+                except SignedOut:
+                    run.stop()
 
 
 async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The open sockets of this process: bounded for each person, and told when someone's access may have changed.
+"""The open sockets of this process, bounded for each person; and who is told when someone's access may have changed.
 
 With Redis, a person's sockets are counted over all processes.
 """
@@ -21,53 +21,59 @@ LOGINS_TOPIC = "logins"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Presence:
-    """One open socket."""
+class Listener:
+    """An open socket, or a run under way."""
 
-    user_id: int
     loop: asyncio.AbstractEventLoop
     check_access: Callable[[], None]
 
 
 _counts = InFlightHere()
 _lock = threading.Lock()
-_present: set[Presence] = set()
+_listeners: set[Listener] = set()
 
 
 async def present(user_id: int, check_access: Callable[[], None]) -> AbstractContextManager[None]:
-    """Count a socket while what is returned is entered. Raises TooMuch.
-
-    ``check_access`` is called on this loop after each change meanwhile.
-    """
+    """Count a socket while what is returned is entered, and tell it as ``listening`` does. Raises TooMuch."""
     place = Place([("browsers", user_id)], _counts)
     if await place.take([MAX_SOCKETS_PER_USER]) is not None:
         raise TooMuch
-    return _present_with(place, Presence(user_id, asyncio.get_running_loop(), check_access))
+    return _present_with(place, check_access)
 
 
 @contextmanager
-def _present_with(place: Place, presence: Presence) -> Iterator[None]:
+def _present_with(place: Place, check_access: Callable[[], None]) -> Iterator[None]:
+    try:
+        with listening(check_access):
+            yield
+    finally:
+        place.give_back()
+
+
+@contextmanager
+def listening(check_access: Callable[[], None]) -> Iterator[None]:
+    """Have ``check_access`` called on this loop after each change of access, or of logins, meanwhile."""
+    listener = Listener(asyncio.get_running_loop(), check_access)
     with _lock:
-        _present.add(presence)
+        _listeners.add(listener)
     try:
         for topic in (TOPIC, LOGINS_TOPIC):
             changes.subscribe(topic, _access_changed)
         yield
     finally:
         with _lock:
-            _present.discard(presence)
-        place.give_back()
+            _listeners.discard(listener)
 
 
-def everyone() -> tuple[Presence, ...]:
-    """Return the open sockets."""
+def everyone() -> tuple[Listener, ...]:
+    """Return who listens."""
     with _lock:
-        return tuple(_present)
+        return tuple(_listeners)
 
 
 def _access_changed() -> None:
-    """Have every socket's access checked again; called in the watcher's thread."""
-    for presence in everyone():
-        # A loop that is closed has no sockets left.
+    """Have everyone's access checked again; called in the watcher's thread."""
+    for listener in everyone():
+        # A loop that is closed has nobody left.
         with suppress(RuntimeError):
-            presence.loop.call_soon_threadsafe(presence.check_access)
+            listener.loop.call_soon_threadsafe(listener.check_access)

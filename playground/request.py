@@ -21,10 +21,16 @@ PARAMETERS = (
 
 Body = dict[str, Any]
 
+EXAMPLE_PROMPT = "Explain gravity to a child in three sentences."
 
-def next_request(conversation: Conversation, prompt: str = "") -> Body:
-    """Return the request that would be sent now, with ``prompt`` as the last turn where there is one."""
+
+def next_request(conversation: Conversation) -> Body:
+    """Return the request that would be sent now, with the draft as the last turn where there is one.
+
+    Where nothing is said yet, an example is: a request without messages would be refused.
+    """
     turns = list(_turns(conversation.messages.visible()))
+    prompt = conversation.draft or ("" if turns else EXAMPLE_PROMPT)
     if prompt:
         turns.append({"role": "user", "content": prompt})
     return _body(settings_of(conversation), turns)
@@ -39,7 +45,7 @@ def request_of(answer: Message) -> Body:
 def example_request(model: str) -> Body:
     """Return a first request to try a model with."""
     settings = {"model": model, "system_prompt": "", "parameters": {}}
-    return _body(settings, [{"role": "user", "content": "Explain gravity to a child in three sentences."}])
+    return _body(settings, [{"role": "user", "content": EXAMPLE_PROMPT}])
 
 
 def settings_of(conversation: Conversation) -> dict[str, Any]:

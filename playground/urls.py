@@ -10,6 +10,8 @@ urlpatterns = [
     path("docs/<slug:slug>", views.show_document, name="document"),
     path("playground", views.show_chat, name="playground"),
     path("playground/balance", json_views.Balance.as_view()),
+    path("playground/notices", views.show_notices),
+    path("playground/code", json_views.UnsavedCode.as_view()),
     path("playground/conversations", json_views.Conversations.as_view()),
     path("playground/conversations/<uuid:pk>", json_views.OneConversation.as_view()),
     path("playground/conversations/<uuid:pk>/clear", json_views.ClearedConversation.as_view()),

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
@@ -68,9 +69,17 @@ def show_chat(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@never_cache
+@login_required
+def show_notices(request: HttpRequest) -> HttpResponse:
+    """Show nothing but the playground's warnings about credits, for an open page whose own have grown old."""
+    return render(request, "playground/notices.html", _projects(request))
+
+
+@require_safe
 def show_document(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a page of documentation, signed in or not."""
-    pages = documents()
+    pages = documents(settings.PUBLIC_URL)
     if slug not in pages:
         raise Http404("There is no such page.")
     page = pages[slug]

@@ -39,5 +39,5 @@ def playground_credit_notices(context: template.Context) -> dict[str, Any]:
 
 
 def binds(notice: Notice, project: str) -> bool:
-    """Whether a warning is about what is spent in a project; the front end's ``credit.ts`` asks the same."""
+    """Whether a warning is about what is spent in a project; the front end's ``notices.ts`` asks the same."""
     return project.startswith(notice.place) if notice.place.endswith("/") else project == notice.place

@@ -2,13 +2,14 @@
 import { language } from "./i18n";
 
 const NANO = 1_000_000_000n;
+const CENT = NANO / 100n;
 const plain = new Intl.NumberFormat(language);
 
-/** Nano-credits as dollars, rounded down: two digits, or four below one dollar, so small sums still show. */
+/** Nano-credits as dollars, rounded down: whole cents with two digits, all else with six, as small as one answer's cost. */
 export function dollars(nano: string): string {
   const amount = BigInt(nano);
   const size = amount < 0n ? -amount : amount;
-  const digits = size >= NANO || size === 0n ? 2 : 4;
+  const digits = size % CENT === 0n ? 2 : 6;
   const fraction = (size % NANO).toString().padStart(9, "0").slice(0, digits);
   return `${amount < 0n ? "−" : ""}$${plain.format(size / NANO)}.${fraction}`;
 }
@@ -19,6 +20,11 @@ export function tokenCount(tokens: number): string {
     if (tokens >= size && tokens % size === 0) return `${tokens / size}${unit}`;
   }
   return tokens < 10_000 ? plain.format(tokens) : `${Math.round(tokens / 1000)}K`;
+}
+
+/** A moment as "August 1, 2026 at 00:00 UTC": budgets live in UTC, wherever their reader does. */
+export function moment(iso: string): string {
+  return `${new Date(iso).toLocaleString(language, { dateStyle: "long", timeStyle: "short", timeZone: "UTC", hourCycle: "h23" })} UTC`;
 }
 
 export function whole(count: number): string {

@@ -82,6 +82,17 @@ test("a person without a project asks for no balance, and a lost connection does
   expect(session.isRevoked).toBe(false);
 });
 
+test("whoever is signed out sees his answer end, and is not sent to his team's admin", () => {
+  const asked = [message("1", "user", "Hello"), message("2", "assistant", "Hi", "running")];
+  const { session, answering } = opened({ conversation: conversation(asked, "run", "Next thought") });
+  Wire.last.say({ type: "revoked", error: { ...error, code: "signed_out" } });
+  Wire.last.dispatchEvent(new CloseEvent("close", { code: 4403 }));
+  expect(session.revocation).toBe("signed_out");
+  expect(answering.live).toBeNull();
+  expect(session.messages.at(-1)).toMatchObject({ content: "Hi", state: "stopped" });
+  expect(session.draft).toBe("Next thought");
+});
+
 test("credits that came make an earlier refusal old", () => {
   const { session } = opened({});
   const balance = (nano: string) => ({ type: "balance" as const, project: "acme/inference", balance_nano: nano, held_nano: "0", available_nano: nano });

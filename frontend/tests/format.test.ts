@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
-import { ageOf, dollars, duration, tokenCount } from "../src/format";
+import { ageOf, dollars, duration, moment, tokenCount } from "../src/format";
 
-test("money is cut, never rounded up, and small sums still show", () => {
+test("money is cut, never rounded up, and what a small answer cost does not look like a cent", () => {
   expect(dollars("12480000000")).toBe("$12.48");
-  expect(dollars("12489999999")).toBe("$12.48");
+  expect(dollars("9999998760")).toBe("$9.999998");
+  expect(dollars("-9999998760")).toBe("−$9.999998");
   expect(dollars("1234567000000000")).toBe("$1,234,567.00");
-  expect(dollars("56000")).toBe("$0.0000");
-  expect(dollars("420000000")).toBe("$0.4200");
+  expect(dollars("56000")).toBe("$0.000056");
+  expect(dollars("420000000")).toBe("$0.42");
   expect(dollars("0")).toBe("$0.00");
   expect(dollars("9007199254740993000000000")).toBe("$9,007,199,254,740,993.00");
 });
@@ -17,6 +18,10 @@ test("context lengths read as people say them", () => {
 
 test("times below a second are in milliseconds", () => {
   expect([duration(312), duration(2400)]).toEqual(["312 ms", "2.4 s"]);
+});
+
+test("a moment is told in UTC, midnight as 00:00", () => {
+  expect(moment("2026-08-01T00:00:00+00:00")).toBe("August 1, 2026 at 00:00 UTC");
 });
 
 test("the history is divided by days, not by hours", () => {

@@ -11,7 +11,8 @@ from playwright.sync_api import Download, Page, expect
 from tests.browser import accessible
 from tests.browser.chat import Chat
 from tests.browser.chromium import WIDE, Watch
-from tests.browser.stage import FAKE_MODEL, charged_nano
+from tests.browser.stage import FAKE_MODEL, charged_nano, words
+from tests.fakes.tgi import FakeTgi
 from tests.site import Site
 
 TEAM = "/console/teams/demo"
@@ -100,6 +101,19 @@ def test_a_budget_is_set_warns_from_ninety_percent_and_can_be_raised(
     set_limit(page, "1")
     expect(page.get_by_text("The budget is changed.")).to_be_visible()
     expect(notice).to_have_count(0)
+
+
+def test_a_warning_appears_beside_the_chat_that_spends(
+    page: Page, site: Site, chat: Chat, tgi: FakeTgi, project: str
+) -> None:
+    tgi.script.answer = words(200)
+    spent_nano = charged_nano(site, ask(chat, project))
+    site.manage("set_budget", f"demo/{project}", f"{spent_nano * 215 // 100 / 1e9:.9f}")
+    chat.open(FAKE_MODEL, f"demo/{project}")
+    notice = page.locator("[data-notice]", has_text=project)
+    chat.ask("Hello")
+    expect(notice).to_contain_text("93% of the monthly budget")
+    expect(page.locator("[data-notice]:visible")).to_have_count(1)
 
 
 def test_a_warning_that_is_put_away_by_the_keyboard_stays_away(

@@ -40,7 +40,7 @@ HOSTILE = {
 }
 
 # What the page itself asks for while it is used.
-OWN_REQUESTS = {"/playground/conversations", "/static/favicon.svg", "/static/icons.svg"}
+OWN_REQUESTS = {"/playground/conversations", "/playground/notices", "/static/favicon.svg", "/static/icons.svg"}
 ACTIVE = "script, style, iframe, object, embed, form, input, link, meta, base, math, svg:not(.icon), img"
 
 

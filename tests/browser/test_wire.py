@@ -16,6 +16,7 @@ from tests.browser.chromium import Watch
 from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, GRACE_SECONDS, LONG, asked, charged_nano, cost_of, words
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
+from tests.inference.scenes import cost_nano
 from tests.patience import until, within
 from tests.site import Site
 
@@ -67,14 +68,34 @@ def test_a_budget_that_refuses_is_named_beside_the_draft(chat: Chat, site: Site,
     try:
         chat.composer.fill("Too dear for a budget")
         chat.composer.press("Enter")
-        expect(chat.banner).to_contain_text(
-            "what is left of the total budget of the project does not cover this request"
-        )
+        expect(chat.banner).to_contain_text("What is left of the total budget of this project is not enough")
+        expect(chat.banner).to_contain_text("You can raise it")
         expect(chat.banner).not_to_contain_text("out of credits")
         expect(chat.composer).to_have_value("Too dear for a budget")
         assert asked(tgi) == []
     finally:
         site.manage("set_budget", site.project, "none", "--period", "total")
+
+
+def test_an_answer_that_a_budget_ends_says_so_once(chat: Chat, site: Site, tgi: FakeTgi) -> None:
+    tgi.script.answer = words(300)
+    paid = cost_nano(50, [{"role": "user", "content": "Hello"}])
+    site.manage("create_project", "demo/short")
+    site.manage("set_budget", "demo/short", f"{paid / 1e9:.9f}", "--period", "total")
+    chat.open(FAKE_MODEL, "demo/short")
+    chat.ask("Hello")
+    said = "What is left of the total budget of this project is not enough. You can raise it."
+    expect(chat.answer.locator(".notice")).to_contain_text(f"The answer ends here. {said}")
+    expect(chat.page.locator("p.notice", has_text="What is left")).to_have_count(1)
+    expect(chat.page.locator(".error-card")).to_have_count(0)
+    for fact in ("50 out", "credits ran out"):
+        chat.fact(fact)
+    chat.composer.fill("And now?")
+    chat.composer.press("Enter")
+    expect(chat.banner).to_have_text("Not sent, for the same reason. Your draft is kept.")
+    # The budget is used up: the site's warning comes by itself, and the balance does not look as if all were well.
+    expect(chat.page.locator("[data-notice]", has_text="demo/short")).to_contain_text("is used up")
+    expect(chat.page.get_by_title("New requests are refused")).to_be_visible()
 
 
 def test_a_failing_engine_is_told_plainly_and_another_try_works(chat: Chat, tgi: FakeTgi) -> None:
@@ -85,8 +106,10 @@ def test_a_failing_engine_is_told_plainly_and_another_try_works(chat: Chat, tgi:
     assert "CUDA" not in chat.error.inner_text()
     expect(chat.error).to_contain_text(re.compile(r"req_[0-9a-f]{32}"))
     chat.wait_for_text("The quick brown")
+    for fact in (r"\d+ in, 3 out", r"\$0\.\d+", "to first token", "engine failed"):
+        chat.fact(fact)
     tgi.script.fail_after = None
-    chat.error.get_by_role("button", name="Try again").click()
+    chat.error.get_by_role("button", name="Retry").click()
     chat.finish()
     expect(chat.page.locator(".error-card")).to_have_count(0)
     expect(chat.text).to_have_text("The quick brown fox jumps over the lazy dog.")
@@ -96,7 +119,7 @@ def test_an_engine_that_is_gone_is_told_plainly_and_nothing_is_charged(chat: Cha
     tgi.script.break_after = 0
     chat.ask("Are you there?")
     expect(chat.error).to_contain_text("Nothing was charged")
-    expect(chat.error.get_by_role("button", name="Try again")).to_be_visible()
+    expect(chat.error.get_by_role("button", name="Retry")).to_be_visible()
     assert charged_nano(site, chat.last_stored()["run"]["run"]) == 0
 
 
@@ -208,8 +231,9 @@ def test_an_answer_is_asked_for_again(chat: Chat, tgi: FakeTgi, way: str) -> Non
         box.fill("Better question")
         box.press("Enter")
         expect(chat.questions).to_have_text(["Better question"])
+        expect(chat.page.locator(".history-open").first).to_have_text("Better question")
     else:
-        chat.answer.get_by_role("button", name="Answer again").click()
+        chat.answer.get_by_role("button", name="Regenerate").click()
     expect(chat.text).to_have_text("Second answer")
     chat.finish()
     assert [message["content"] for message in chat.stored()["messages"]][1:] == ["Second answer"]

@@ -26,6 +26,8 @@ TABLE = [
     ("POST", BASE, {"project": PROJECT, "model": MODEL}, (201, 201, 201, 404, 401)),
     ("GET", f"/playground/balance?project={PROJECT}", None, (200, 200, 200, 404, 401)),
     ("GET", "/playground/balance?project=elsewhere/inference", None, (404, 404, 404, 200, 401)),
+    ("POST", "/playground/code", {"project": PROJECT, "model": MODEL}, (200, 200, 200, 404, 401)),
+    ("GET", "/playground/notices", None, (200, 200, 200, 200, 302)),
     ("GET", "/playground?conversation={id}", None, (200, 404, 404, 404, 302)),
     ("GET", "/playground?conversation=x", None, (404, 404, 404, 404, 302)),
     ("GET", "/playground", None, (200, 200, 200, 200, 302)),

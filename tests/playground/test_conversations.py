@@ -6,7 +6,7 @@ import pytest
 from inference.chat import parse
 from playground import limits
 from playground.models import Conversation, Message
-from playground.request import encode
+from playground.request import EXAMPLE_PROMPT, encode
 from tests.fakes.tgi import FakeTgi
 from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of
 
@@ -110,6 +110,28 @@ def test_clearing_keeps_settings_and_draft(cast: Cast) -> None:
     assert (cleared["messages"], cleared["draft"], cleared["parameters"]) == ([], "next", {"seed": 1})
 
 
+@pytest.mark.parametrize(("title", "left"), [("Hello", ""), ("Foxes", "Foxes")])
+@pytest.mark.parametrize("way", ["clear", "delete"])
+def test_a_title_goes_with_the_message_that_it_was_taken_from(cast: Cast, way: str, title: str, left: str) -> None:
+    conversation = conversation_of(cast.member, title=title)
+    answered(conversation)
+    if way == "clear":
+        browser(cast.member).post(f"{BASE}/{conversation.pk}/clear")
+    else:
+        first = conversation.messages.get(position=0)
+        browser(cast.member).delete(f"{BASE}/{conversation.pk}/messages/{first.pk}")
+    conversation.refresh_from_db()
+    assert conversation.title == left
+
+
+def test_a_title_stays_while_its_message_does(cast: Cast) -> None:
+    conversation = conversation_of(cast.member, title="Hello")
+    answer = answered(conversation)
+    browser(cast.member).delete(f"{BASE}/{conversation.pk}/messages/{answer.pk}")
+    conversation.refresh_from_db()
+    assert conversation.title == "Hello"
+
+
 def test_a_deleted_conversation_is_gone(cast: Cast) -> None:
     conversation = conversation_of(cast.member)
     answered(conversation)
@@ -143,6 +165,25 @@ def test_the_code_of_the_next_request_contains_the_draft(cast: Cast) -> None:
     ]
     assert list(shown["request"]) == ["model", "messages", "seed", "stream", "stream_options"]
     assert {"curl", "python", "javascript"} < shown.keys()
+
+
+def test_the_code_of_an_empty_conversation_is_an_example_that_can_be_sent(cast: Cast) -> None:
+    conversation = conversation_of(cast.member, system_prompt="Be brief.")
+    shown = browser(cast.member).get(f"{BASE}/{conversation.pk}/code").json()
+    assert shown["request"]["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": EXAMPLE_PROMPT},
+    ]
+
+
+@pytest.mark.parametrize(("draft", "said"), [("", EXAMPLE_PROMPT), ("And now?", "And now?")])
+def test_code_is_shown_without_beginning_a_conversation(cast: Cast, draft: str, said: str) -> None:
+    shown = {"project": PROJECT, "model": MODEL, "system_prompt": "", "draft": draft, "parameters": {"seed": 7}}
+    code = browser(cast.member).post("/playground/code", shown, content_type="application/json").json()
+    assert code["request"]["messages"] == [{"role": "user", "content": said}]
+    assert parse(encode(code["request"])).seed == 7
+    assert PROJECT in code["curl"]
+    assert not Conversation.objects.exists()
 
 
 def test_the_code_of_an_answer_is_the_request_that_made_it(cast: Cast) -> None:

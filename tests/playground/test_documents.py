@@ -4,6 +4,8 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from playground.code import base_url
+
 
 @pytest.fixture(autouse=True)
 def _documents(tmp_path: Path, settings: Settings) -> None:
@@ -42,6 +44,16 @@ def test_a_page_of_several_parts_is_named_after_the_first(tmp_path: Path) -> Non
     (tmp_path / "docs" / "errors.md").write_text("# Errors\n\nOf the API.\n\n# In the browser\n")
     text = Client().get("/docs/errors").content.decode()
     assert '<a href="/docs/errors" aria-current="page">Errors</a>' in text
+
+
+def test_the_address_that_the_files_print_is_shown_as_this_sites(tmp_path: Path, settings: Settings) -> None:
+    text = "See [keys](http://127.0.0.1:8000/console/keys).\n\n```sh\nexport PARLEY_URL=http://127.0.0.1:8000/v1\n```\n"
+    (tmp_path / "docs" / "examples.md").write_text(text)
+    for site in ("https://parley.example.org", "http://10.0.0.7:9000"):
+        settings.PUBLIC_URL = site
+        shown = Client().get("/docs/examples").content.decode()
+        assert f"export PARLEY_URL={base_url()}\n" in shown
+        assert f'href="{site}/console/keys"' in shown
 
 
 def test_raw_html_and_script_links_stay_text() -> None:

@@ -1,7 +1,10 @@
 """An answer in the browser that credits end on the way."""
 
+from datetime import datetime
+
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from credits import ledger
 from credits.models import Account
@@ -48,6 +51,18 @@ async def test_what_was_paid_for_stays_on_the_page_with_the_reason(cast: Cast, t
         return browser(cast.member).get(f"/playground/conversations/{conversation.pk}").json()["messages"][-1]
 
     assert await sync_to_async(reloaded)() == message
+
+
+async def test_a_budget_that_ends_an_answer_is_told_in_its_parts(cast: Cast, tgi: FakeTgi) -> None:
+    tgi.script.default_tokens = 1_000
+    conversation = await sync_to_async(conversation_of)(cast.member)
+    set_budget = sync_to_async(ledger.set_budget)
+    await set_budget(cast.team.pk, scope="team", period="day", limit_nano=cost_nano(PAID))
+    async with tab(cast.member) as chat:
+        await chat.ask(conversation.pk, "Hello")
+        budget = (await chat.hear("failed"))["message"]["error"]["budget"]
+    assert (budget["scope"], budget["period"]) == ("team", "day")
+    assert datetime.fromisoformat(budget["resets_at"]) > timezone.now()
 
 
 async def test_a_question_that_cannot_be_paid_is_given_back(cast: Cast, tgi: FakeTgi) -> None:

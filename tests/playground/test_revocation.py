@@ -127,6 +127,46 @@ async def test_a_running_answer_ends_within_a_second_of_the_change(
     await eventually(lambda: calls(tgi)[-1].closed_at, 1)
 
 
+async def talking(cast: Cast, tgi: FakeTgi, session: str) -> tuple[Tab, str]:
+    """Have an answer come that does not end by itself; return its tab and its run."""
+    tgi.script.endless, tgi.script.between = True, 0.01
+    conversation = await begin(cast.member)
+    chat = await open_tab(session)
+    run = (await chat.ask(conversation.pk, "Go on for ever"))["run"]
+    await chat.hear("chunks")
+    return chat, run
+
+
+@pytest.mark.parametrize("end_login", [sign_out, change_password])
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_an_answer_ends_within_a_second_of_the_login_that_asked_for_it(
+    cast: Cast, tgi: FakeTgi, end_login: Callable[[Cast, str], Awaitable[None]], is_open: bool
+) -> None:
+    session = await sign_in(cast.member)
+    chat, _ = await talking(cast, tgi, session)
+    if not is_open:
+        # Signing out leaves the page, most often before the change is heard.
+        await chat.socket.disconnect(timeout=PATIENCE_SECONDS)
+    await end_login(cast, session)
+    if is_open:
+        assert (await chat.hear("revoked"))["error"]["code"] == "signed_out"
+    await eventually(lambda: calls(tgi)[-1].closed_at, 1)
+
+
+async def test_an_answer_that_another_login_reads_goes_on_when_one_ends(cast: Cast, tgi: FakeTgi) -> None:
+    session = await sign_in(cast.member)
+    chat, run = await talking(cast, tgi, session)
+    async with tab(cast.member) as other:
+        await other.say(type="attach", run=run)
+        await other.hear("chunks")
+        await sign_out(cast, session)
+        await closing(chat)
+        await asyncio.sleep(1)
+        assert not calls(tgi)[-1].closed_at
+        await other.say(type="stop", run=run)
+        assert (await other.hear("ended"))["message"]["state"] == "stopped"
+
+
 async def test_a_change_that_takes_nothing_away_closes_nothing(cast: Cast, tgi: FakeTgi) -> None:
     async with tab(cast.viewer) as chat:
         await chat.say(type="watch", project=PROJECT)

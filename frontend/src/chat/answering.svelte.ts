@@ -3,6 +3,7 @@ import { t } from "../i18n";
 import { HttpError, server } from "./http";
 import { LiveRun } from "./live.svelte";
 import type { Session } from "./session.svelte";
+import { isShortage, whatRanOut } from "./shortage";
 import { Socket } from "./socket";
 import type { ApiError, ClientFrame, Conversation, Id, Message, ServerFrame } from "./types";
 
@@ -22,7 +23,7 @@ export class Answering {
       opened: (isAgain) => void this.#opened(isAgain),
       changed: (connection) => {
         session.connection = connection;
-        if (connection === "revoked") session.isRevoked = true;
+        if (connection === "revoked") this.#revoked(null);
         if (connection === "lost") void this.#checkAccess();
       },
     });
@@ -112,7 +113,7 @@ export class Answering {
       // Without a project there is nothing to look into, and only a lost login says anything.
       const telling = this.session.project ? [401, 403, 404] : [401];
       if (!(failure instanceof HttpError) || !telling.includes(failure.status)) return;
-      this.session.isRevoked = true;
+      this.#revoked(failure.error.code);
       this.#socket.giveUp();
     }
   }
@@ -135,7 +136,7 @@ export class Answering {
     const live = this.live;
     if (frame.type === "balance") {
       this.session.receiveBalance(frame);
-    } else if (frame.type === "revoked") this.session.isRevoked = true;
+    } else if (frame.type === "revoked") this.#revoked(frame.error.code);
     else if (frame.type === "failed") this.#failed(frame);
     else if (frame.type === "started") this.#started(frame);
     else if (!live || live.run !== frame.run) return;
@@ -144,13 +145,25 @@ export class Answering {
     else this.#ended(frame.message);
   }
 
+  /** Nothing can be asked or heard any more, and the server ends what it was answering here. */
+  #revoked(code: string | null): void {
+    const { live, session } = this;
+    session.revocation ??= code ?? "access_ended";
+    if (live && !live.run) this.#giveBack(live);
+    const message = session.messages.at(-1);
+    if (!this.live || !message) return;
+    this.live = null;
+    message.state = "stopped";
+    this.announcement = t.stopped;
+  }
+
   #started(frame: Frame<"started">): void {
     const live = this.live;
     if (live?.ref !== frame.ref) return;
     live.run = frame.run;
     const kept = this.session.messages.slice(0, frame.user ? -2 : -1);
     this.session.messages = [...kept, ...(frame.user ? [frame.user] : []), frame.message];
-    if (frame.user && !this.session.title) this.session.title = frame.user.content.trim().split("\n")[0]!.slice(0, 120);
+    this.session.title = frame.title;
     this.session.touch();
     if (live.phase === "stopping") this.#socket.send({ type: "stop", run: frame.run });
     else live.phase = "waiting";
@@ -199,7 +212,9 @@ export class Answering {
       if (frame.ref === null && frame.run === null) this.session.problem = frame.error;
       return;
     }
-    this.announcement = `${t.errorTitle}. ${frame.error.message}`;
+    this.announcement = isShortage(frame.error)
+      ? whatRanOut(frame.error, this.session.team)
+      : `${t.errorTitle}. ${frame.error.message}`;
     if (frame.message) {
       this.live = null;
       this.#replace(frame.message);

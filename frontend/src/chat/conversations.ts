@@ -63,6 +63,7 @@ export class Conversations {
       await server.clear(await session.saved());
       this.answering.live = null;
       Object.assign(session, { messages: [], problem: null });
+      await session.refreshTitle();
     });
   }
 
@@ -73,6 +74,7 @@ export class Conversations {
       await server.removeFrom(await session.saved(), message);
       const at = session.messages.findIndex(({ id }) => id === message);
       session.messages = session.messages.slice(0, at);
+      if (at === 0) await session.refreshTitle();
     });
   }
 

@@ -6,11 +6,16 @@ export class Follower {
   hasNewText = $state(false);
   #box: HTMLElement | null = null;
   #top = 0;
-  #height = 0;
-  #width = 0;
 
-  /** `hasText`: whether there is anything to follow; a page that only greets stays at its top. */
-  constructor(readonly hasText: () => boolean) {}
+  /** `length`: how much text there is to follow; a page that only greets stays at its top. */
+  constructor(readonly length: () => number) {
+    let before = 0;
+    $effect(() => {
+      const now = length();
+      if (now > before && !this.isFollowing) this.hasNewText = true;
+      before = now;
+    });
+  }
 
   /** An attachment for the scrolling box; its first child is what grows. */
   attach = (box: HTMLElement): (() => void) => {
@@ -46,12 +51,10 @@ export class Follower {
   }
 
   #grown(box: HTMLElement): void {
-    if (!this.hasText()) box.scrollTop = 0;
+    // Where nothing scrolls, all of it is in sight.
+    if (box.scrollHeight <= box.clientHeight) this.toEnd();
+    if (!this.length()) box.scrollTop = 0;
     else if (this.isFollowing) box.scrollTop = box.scrollHeight;
-    // In a box of another width the same text is longer.
-    else if (box.scrollHeight > this.#height && box.clientWidth === this.#width) this.hasNewText = true;
     this.#top = box.scrollTop;
-    this.#height = box.scrollHeight;
-    this.#width = box.clientWidth;
   }
 }

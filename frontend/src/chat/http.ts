@@ -57,5 +57,6 @@ export const server = {
   removeFrom: (id: Id, message: Id) => call<unknown>("DELETE", `${conversations}/${id}/messages/${message}`),
   code: (id: Id, message: Id | null) =>
     call<Code>("GET", `${conversations}/${id}/code${message === null ? "" : `?message=${encodeURIComponent(message)}`}`),
+  unsavedCode: (conversation: Changes & { project: string }) => call<Code>("POST", "/playground/code", conversation),
   balance: (project: string) => call<Balance>("GET", `/playground/balance?project=${encodeURIComponent(project)}`),
 };

@@ -3,7 +3,7 @@ import { server, shownError } from "./http";
 import type { Connection } from "./socket";
 import { StoredConversation } from "./stored";
 import type {
-  ApiError, Balance, CatalogueModel, Changes, Conversation, ConversationSummary, Id, Message, PageState, Parameters, Project,
+  ApiError, Balance, CatalogueModel, Changes, Code, Conversation, ConversationSummary, Id, Message, PageState, Parameters, Project,
 } from "./types";
 
 export class Session {
@@ -16,7 +16,10 @@ export class Session {
   balance = $state<Balance | null>(null);
   connection = $state<Connection>("connecting");
   isOnline = $state(navigator.onLine);
-  isRevoked = $state(false);
+  /** Why nothing can be done here any more: the code of what the server said. */
+  revocation = $state<string | null>(null);
+  /** Whether a budget refuses whatever is asked. */
+  isRefused = $state(false);
 
   id = $state<Id | null>(null);
   title = $state("");
@@ -56,6 +59,19 @@ export class Session {
     return this.projects.find((project) => project.path === this.project);
   }
 
+  get team(): string {
+    return this.project.split("/")[0] ?? "";
+  }
+
+  get isRevoked(): boolean {
+    return this.revocation !== null;
+  }
+
+  /** How much has been said, in characters. */
+  get length(): number {
+    return this.messages.reduce((length, { content, reasoning }) => length + content.length + reasoning.length, 0);
+  }
+
   get mayCall(): boolean {
     return !this.isRevoked && (this.currentProject?.can_call ?? false);
   }
@@ -83,6 +99,13 @@ export class Session {
     const stored = this.#stored;
     await stored.saver.flush();
     return stored.ensure();
+  }
+
+  /** The request that made an answer, or the next one. A conversation that is not begun yet is not begun by looking. */
+  async code(message: Id | null): Promise<Code> {
+    if (this.id !== null) return server.code(await this.saved(), message);
+    const { project, model, draft, parameters } = this;
+    return server.unsavedCode({ project, model, draft, parameters, system_prompt: this.systemPrompt });
   }
 
   /** The server empties the draft when it takes the message, so an older draft must not follow. */
@@ -141,6 +164,12 @@ export class Session {
   async refreshHistory(): Promise<void> {
     const { conversations } = await server.list(this.project);
     this.conversations = conversations;
+  }
+
+  /** Its title may have gone with its first message. */
+  async refreshTitle(): Promise<void> {
+    await this.refreshHistory();
+    this.title = this.conversations.find(({ id }) => id === this.id)?.title ?? this.title;
   }
 
   /** Moves the open conversation to the top of the history. */

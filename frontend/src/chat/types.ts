@@ -30,6 +30,8 @@ export interface ApiError {
   code: string | null;
   doc_url?: string | null;
   request_id?: string | null;
+  /** The budget that refused, where one did. */
+  budget?: { scope: string; period: "day" | "month" | "total"; resets_at: string | null };
 }
 
 /** What became of a run; the numbers are there once it has ended. */
@@ -127,13 +129,13 @@ export interface Chunk {
 }
 
 export type ServerFrame =
-  | { type: "started"; ref: string; conversation: Id; run: string; request_id: string; user: Message | null; message: Message }
+  | { type: "started"; ref: string; conversation: Id; title: string; run: string; request_id: string; user: Message | null; message: Message }
   | { type: "queued"; run: string; position: number; wait_seconds: number | null }
   | { type: "chunks"; run: string; from: number; chunks: Chunk[] }
   | { type: "ended"; run: string; message: Message }
   | { type: "failed"; ref: string | null; run: string | null; error: ApiError; message: Message | null; draft: string | null }
   | ({ type: "balance" } & Balance)
-  | { type: "revoked"; message: string };
+  | { type: "revoked"; error: ApiError };
 
 export type ClientFrame =
   | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null }

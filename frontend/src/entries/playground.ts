@@ -3,6 +3,7 @@ import { mount } from "svelte";
 import { Answering } from "../chat/answering.svelte";
 import App from "../chat/components/App.svelte";
 import { Conversations } from "../chat/conversations";
+import { CreditNotices } from "../chat/notices";
 import { Session } from "../chat/session.svelte";
 import type { PageState } from "../chat/types";
 import { followKeyboard } from "../chat/viewport";
@@ -19,7 +20,7 @@ if (target && source?.textContent) {
   const conversations = new Conversations(session, answering);
 
   target.replaceChildren();
-  mount(App, { target, props: { session, answering, conversations } });
+  mount(App, { target, props: { session, answering, conversations, notices: new CreditNotices(session) } });
   answering.connect(state.conversation?.running ?? null);
   followKeyboard();
 

@@ -32,11 +32,14 @@ export async function copyFrom(button: HTMLElement, text: string): Promise<void>
   const label = button.querySelector("[data-copy-label]");
   const before = label?.textContent ?? button.getAttribute("aria-label") ?? t.copy;
   if (button.dataset.copied) return;
+  // A shorter word must not move what stands beside the button.
+  button.style.minWidth = `${button.getBoundingClientRect().width}px`;
   const said = (await copyText(text)) ? t.copied : t.copyFailed;
   button.dataset.copied = "true";
   show(button, label, said, said === t.copied ? "check" : "alert");
   setTimeout(() => {
     delete button.dataset.copied;
+    button.style.minWidth = "";
     show(button, label, before, "copy");
   }, SHOWN_MILLISECONDS);
 }

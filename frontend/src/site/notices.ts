@@ -1,9 +1,9 @@
 /** Warnings that are put away stay away until the tab is closed, or until they have become another, graver one. */
 const KEY = "put-away";
 
-export function prepareNotices(): void {
+export function prepareNotices(root: ParentNode = document): void {
   const away = readAway();
-  for (const notice of document.querySelectorAll<HTMLElement>("[data-notice]")) {
+  for (const notice of root.querySelectorAll<HTMLElement>("[data-notice]")) {
     const name = notice.dataset.notice ?? "";
     if (away.includes(name)) notice.remove();
     notice.querySelector("[data-put-away]")?.addEventListener("click", () => {
@@ -14,10 +14,27 @@ export function prepareNotices(): void {
   }
 }
 
-/** Shows the warnings about what is spent in a project: its own, and its team's. */
-export function showNoticesOf(project: string): void {
-  for (const notice of document.querySelectorAll<HTMLElement>("[data-credits-of]")) {
-    notice.hidden = !binds(notice.dataset.creditsOf ?? "", project);
+/** Shows the warnings about what is spent in a project, and says whether one is that nothing is left. */
+export function showNoticesOf(project: string): boolean {
+  const notices = [...document.querySelectorAll<HTMLElement>("[data-credits-of]")];
+  for (const notice of notices) notice.hidden = !binds(notice.dataset.creditsOf ?? "", project);
+  return notices.some((notice) => !notice.hidden && notice.classList.contains("notice-error"));
+}
+
+/** Puts the warnings as the server draws them now in place of those on the page; says whether they have changed. */
+export async function redrawNotices(project: string): Promise<boolean> {
+  const place = document.querySelector<HTMLElement>("[data-notices]");
+  try {
+    // Whoever has signed out meanwhile is sent to the sign-in, which is no warning.
+    const response = await fetch(`/playground/notices?project=${encodeURIComponent(project)}`, { redirect: "error" });
+    const drawn = await response.text();
+    if (!place || !response.ok || drawn === place.dataset.notices) return false;
+    place.dataset.notices = drawn;
+    place.innerHTML = drawn;
+    prepareNotices(place);
+    return true;
+  } catch {
+    return false;
   }
 }
 
