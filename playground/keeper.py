@@ -26,8 +26,9 @@ from playground.wire import message_json
 
 logger = logging.getLogger(__name__)
 
-# Sockets hear of the end of their login in the same moment, and let go of what they read first.
-LETTING_GO_SECONDS: Final = 0.25
+# Sockets hear of the end of their login in the same moment, and let go of what they read.
+LOOKS: Final = 40
+LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +119,19 @@ async def _watch_login(run: Completion, session: str | None) -> None:
         while True:
             await changed.wait()
             changed.clear()
-            await asyncio.sleep(LETTING_GO_SECONDS)
-            if not run.answer.readers:
-                try:
-                    await access.signed_in(session)
-                except SignedOut:
-                    run.stop()
+            try:
+                await access.signed_in(session)
+            except SignedOut:
+                await _let_go(run)
+
+
+async def _let_go(run: Completion) -> None:
+    """End a run once nobody reads it; whoever still does after the last look has a login of his own."""
+    for _ in range(LOOKS):
+        if not run.answer.readers:
+            run.stop()
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def test_no_statement_edits_or_deletes_an_entry(team: Team) -> None:
         upsert = "INSERT INTO credits_entry SELECT * FROM credits_entry ON CONFLICT (id) DO UPDATE SET reason = ''"
         assert _refused(upsert)
     else:
-        columns = ", ".join(field.column for field in Entry._meta.concrete_fields)
+        columns = ", ".join([str(field.column) for field in Entry._meta.concrete_fields])
         moved = columns.replace("id, ", "id + 100, ", 1)
         for values in (columns, moved):
             assert _refused(f"REPLACE INTO credits_entry ({columns}) SELECT {values} FROM credits_entry")
