@@ -70,8 +70,11 @@ class ChatCompletions(HttpExchange):
                 await self.write(opening + writer.events(batch.chunks))
                 opening = b""
         except (InferenceError, IdentityError, LedgerError, Repeated) as error:
-            # The status is long gone: the stream tells what happened, and ends.
-            await self.write(wire.error_event(describe(error)) + wire.DONE, more=False)
+            # The status is long gone: the stream tells what happened, and ends. What credits paid for, it has used.
+            described = describe(error)
+            is_paid = wants_usage and described.status == 402
+            usage = writer.usage((await run.ended()).usage) if is_paid else b""
+            await self.write(usage + wire.error_event(described) + wire.DONE, more=False)
             return
         receipt = await run.ended()
         usage = writer.usage(receipt.usage) if wants_usage else b""

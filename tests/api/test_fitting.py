@@ -42,6 +42,12 @@ def test_a_stream_ends_with_what_was_paid_for_and_says_why(raw: httpx2.Client, s
     assert balance(small) == 0
 
 
+def test_a_stream_that_credits_end_has_its_usage_before_it_says_why(raw: httpx2.Client, small: Team) -> None:
+    usage, error = events(ask(raw, stream=True, stream_options={"include_usage": True}).text)[-2:]
+    assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], PAID)
+    assert error["error"]["code"] == "insufficient_quota"
+
+
 def test_a_whole_answer_is_sent_as_far_as_it_was_paid_for_and_says_why(raw: httpx2.Client, small: Team) -> None:
     response = ask(raw)
     assert response.status_code == 200
