@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.security.websocket import WebsocketDenier
 from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
@@ -34,8 +35,9 @@ LETTERS: Final = {Asked, Answered}
 
 
 def test_every_frame_of_every_socket_is_classified() -> None:
-    (socket,) = socket_ways()
+    socket, nowhere = socket_ways()
     assert socket.callback.consumer_class is PlaygroundConsumer
+    assert nowhere.callback.consumer_class is WebsocketDenier
     found = set(frames(PlaygroundConsumer).values()) - LETTERS
     assert found == METERED_FRAMES | SILENT_FRAMES, "classify what is new in this file"
     assert set(get_args(read_frame.type)) == found
