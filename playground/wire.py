@@ -79,9 +79,9 @@ def run_summary(receipt: Receipt) -> dict[str, Any]:
 
 
 def dollars(nano: int) -> str:
-    """Write nano-credits as dollars, exactly, with six to nine decimals."""
+    """Write nano-credits as dollars, exactly, with two to nine decimals."""
     whole, _, fraction = f"{Decimal(nano) / NANO:.9f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(6, '0')}"
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _summary(run: str, model: str, **known: Any) -> dict[str, Any]:
