@@ -124,7 +124,7 @@ class Price(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model_id} from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.model_id} from {self.starts_at:%Y-%m-%d %H:%M} UTC"
 
 
 class Endpoint(models.Model):
@@ -210,7 +210,10 @@ class Run(models.Model):
     streamed = models.BooleanField(default=False)
     clamped_to = models.PositiveIntegerField(null=True, help_text="The limit on the answer that the balance set.")
     limited_by = models.CharField(
-        max_length=200, blank=True, help_text="Which credits did not cover the rest of the answer, in words."
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="Which credits did not cover the rest of the answer, in words.",
     )
 
     ENGINE_ENDINGS: ClassVar = (Ending.STOP, Ending.LENGTH, Ending.TOOL_CALLS, Ending.CONTENT_FILTER)

@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='limited_by',
-            field=models.CharField(blank=True, help_text='Which credits did not cover the rest of the answer, in words.', max_length=200),
+            field=models.CharField(blank=True, db_default='', help_text='Which credits did not cover the rest of the answer, in words.', max_length=200),
         ),
     ]
