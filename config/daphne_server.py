@@ -25,7 +25,7 @@ from twisted.web import http
 
 from config.daphne_http import Channel
 from config.daphne_websocket import WebSocket
-from config.ending import CANCEL_SECONDS, FLUSH_SECONDS, Ending, wait_while
+from config.ending import FLUSH_SECONDS, Ending, wait_while
 from config.lifespan import Lifespan
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,9 @@ class Server(Ending, daphne.server.Server):
             await wait_while(lambda: self.channels, FLUSH_SECONDS)
             async with self.cleaning_up():
                 await self._lifespan.shutdown()
-            await _cancel_the_rest()
+            # The end of the interpreter may crash over a task that is left; asyncio's own runner leaves none either.
+            if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                await self.cancel(rest)
         finally:
             reactor.stop()
 
@@ -184,12 +186,3 @@ class Server(Ending, daphne.server.Server):
         details.pop("application_instance", None)
         if "disconnected" not in details:
             protocol.application_ended(failed=task.cancelled() or error is not None)
-
-
-async def _cancel_the_rest() -> None:
-    """Leave no task to the end of the interpreter, which may crash over one; asyncio's own runner does the same."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    if rest:
-        await asyncio.wait(rest, timeout=CANCEL_SECONDS)

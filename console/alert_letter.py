@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Final
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -12,10 +11,9 @@ from accounts.models import Team
 from credits import spenders
 from credits.balances import balance_of
 from credits.budget_use import BudgetUse, budget_uses
+from credits.errors import PERIODS
 from credits.models import Alert, Budget
 from credits.money import format_dollars
-
-_PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
 
 
 def letter(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> EmailMessage:
@@ -59,7 +57,7 @@ def _named(budget: Budget) -> str:
     if budget.origin == Budget.Origin.PLAN:
         return "the plan's monthly cap"
     # A key's name is what somebody typed; it must not break the line it stands in.
-    return " ".join(f"the {_PERIODS[budget.period]} budget of {spenders.name(budget)}".split())
+    return " ".join(f"the {PERIODS[budget.period]} budget of {spenders.name(budget)}".split())
 
 
 def _paragraph(alert: Alert, headline: str, uses: dict[int, BudgetUse]) -> Iterator[str]:

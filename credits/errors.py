@@ -45,6 +45,7 @@ class BudgetLimit:
         return f"{known} (anew at {self.resets_at:%Y-%m-%d %H:%M} UTC)" if self.resets_at else known
 
 
+# A budget's period as an adjective.
 PERIODS: Final = {"total": "total", "day": "daily", "month": "monthly"}
 
 

@@ -35,9 +35,19 @@ def nano_to_dollars(nano: int) -> Decimal:
 
 def format_dollars(nano: int) -> str:
     """Write an amount for people: ``$1,234.50``, ``-$0.000000001``; exact, with at least two decimals."""
+    sign, whole, decimals = _parts(nano)
+    return f"{sign}${whole:,}.{decimals}"
+
+
+def plain_dollars(nano: int) -> str:
+    """Write a cost or a price as a plain number: ``1234.50``, ``0.000000001``; exact, with at least two decimals."""
+    sign, whole, decimals = _parts(nano)
+    return f"{sign}{whole}.{decimals}"
+
+
+def _parts(nano: int) -> tuple[str, int, str]:
     whole, fraction = divmod(abs(nano), NANO)
-    decimals = f"{fraction:09}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nano < 0 else ''}${whole:,}.{decimals}"
+    return "-" if nano < 0 else "", whole, f"{fraction:09}".rstrip("0").ljust(2, "0")
 
 
 def checked_amount(nano: object, *, minimum_nano: int) -> int:

@@ -272,8 +272,9 @@ def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
     for number, tool in enumerate(chat.tools or ()):
         yield f"tools[{number}].function.parameters", tool.function.parameters
     for number, message in enumerate(chat.messages):
-        yield f"messages[{number}].annotations", message.annotations
-        yield f"messages[{number}].parsed", message.parsed
+        if message.annotations or message.parsed:
+            yield f"messages[{number}].annotations", message.annotations
+            yield f"messages[{number}].parsed", message.parsed
 
 
 def _check_nesting(value: Any, path: str) -> None:

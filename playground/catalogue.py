@@ -1,19 +1,19 @@
 """The models as cards: what a person wants to know before trying one."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
+from credits.money import plain_dollars
 from inference.endpoint_state import EndpointState, states_of
 from inference.models import Model, Price
 from playground.refusals import refused_by
 
 NEW_FOR = timedelta(days=30)
-MICRO = 1_000_000
+NANO_PER_MICRO = 1_000
 
 
 def cards() -> list[dict[str, Any]]:
@@ -78,5 +78,4 @@ def _card(model: Model, price: Price, states: dict[int, EndpointState]) -> dict[
 
 def dollars_per_mtok(microcredits: int) -> str:
     """Write a price as people do: ``0.22``, ``15.00``, ``0.0375``."""
-    whole, _, fraction = f"{Decimal(microcredits) / MICRO:.6f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    return plain_dollars(microcredits * NANO_PER_MICRO)

@@ -1,11 +1,10 @@
 """How conversations look to a browser."""
 
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
 
-from credits.models import NANO
+from credits.money import plain_dollars
 from inference.models import Run
 from inference.receipt import Receipt
 from playground import claims
@@ -70,18 +69,12 @@ def run_summary(receipt: Receipt) -> dict[str, Any]:
         finish_reason=receipt.ending.value if receipt.ending in Run.ENGINE_ENDINGS else None,
         prompt_tokens=receipt.usage.prompt_tokens,
         completion_tokens=receipt.usage.completion_tokens,
-        cost_dollars=dollars(receipt.cost_nano),
+        cost_dollars=plain_dollars(receipt.cost_nano),
         first_token_ms=None if first_token is None else round(first_token * 1000),
         duration_ms=None if ended is None else round((ended - receipt.started_at).total_seconds() * 1000),
         tokens_per_second=None if rate is None else round(rate, 1),
         counting=receipt.counting.value,
     )
-
-
-def dollars(nano: int) -> str:
-    """Write nano-credits as dollars, exactly, with two to nine decimals."""
-    whole, _, fraction = f"{Decimal(nano) / NANO:.9f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _summary(run: str, model: str, **known: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from credits.errors import PERIODS
+
 register = template.Library()
 
 
@@ -51,4 +53,4 @@ def period(name: str) -> str:
 @register.filter
 def period_adjective(name: str) -> str:
     """Say it as a budget's adjective."""
-    return {"total": "total", "day": "daily", "month": "monthly"}[name]
+    return PERIODS[name]
