@@ -18,6 +18,7 @@ BEGIN SELECT RAISE(ABORT, 'entries are appended, never edited or deleted'); END
 _TAKES_A_PLACE = """
 WHEN EXISTS (SELECT 1 FROM credits_entry WHERE id = NEW.id)
 OR EXISTS (SELECT 1 FROM credits_entry WHERE account_id = NEW.account_id AND sequence = NEW.sequence)
+OR NEW.kind = 'charge' AND EXISTS (SELECT 1 FROM credits_entry WHERE kind = 'charge' AND run = NEW.run)
 """
 _POSTGRESQL_FUNCTION = """
 CREATE OR REPLACE FUNCTION credits_entry_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

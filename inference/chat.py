@@ -275,6 +275,8 @@ def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
         if message.annotations or message.parsed:
             yield f"messages[{number}].annotations", message.annotations
             yield f"messages[{number}].parsed", message.parsed
+        for place, call in enumerate(message.tool_calls or ()):
+            yield f"messages[{number}].tool_calls[{place}].function.parsed_arguments", call.function.parsed_arguments
 
 
 def _check_nesting(value: Any, path: str) -> None:

@@ -26,7 +26,8 @@ async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bo
     limit = chat.completion_limit
     completion_tokens = min(limit or model.context_tokens, model.context_tokens)
     # A limit that leaves no room for a prompt limits nothing.
-    is_short = limit is not None and limit <= settings.HOLD_WHOLE_TOKENS and limit < model.context_tokens
+    is_limited = limit is not None and limit < model.context_tokens
+    is_short = is_limited and completion_tokens <= settings.HOLD_WHOLE_TOKENS
     fits = fits_balance or (bool(chat.tools) and not is_short)
     grows = not (is_short or fits)
     wanted = min(settings.SLICE_TOKENS, completion_tokens) if grows else completion_tokens
@@ -37,8 +38,8 @@ async def take(receipt: Receipt, route: Route, rates: Rates, *, fits_balance: bo
         hold = await _hold(receipt, quote.nano(wanted), quote.nano(wanted))
     except InsufficientCredits:
         quote = await _counted(quote, route)
-        if quote.is_exact:
-            # An answer has what the prompt leaves of the context.
+        if quote.is_exact and not is_limited:
+            # An answer has what the prompt leaves of the context; a limit beyond that, the engine refuses.
             wanted = min(wanted, max(1, model.context_tokens - quote.prompt_tokens))
             least = min(least, wanted)
         hold = await _hold(receipt, quote.nano(least), quote.nano(wanted), settings.HOLD_WAIT_SECONDS)

@@ -31,17 +31,27 @@ def test_no_statement_edits_or_deletes_an_entry(team: Team) -> None:
     assert _refused("DELETE FROM credits_entry")
     if connection.vendor == "postgresql":
         assert _refused("TRUNCATE credits_entry")
-        upsert = "INSERT INTO credits_entry SELECT * FROM credits_entry ON CONFLICT (id) DO UPDATE SET reason = ''"
-        assert _refused(upsert)
-    else:
-        columns = ", ".join([str(field.column) for field in Entry._meta.concrete_fields])
-        moved = columns.replace("id, ", "id + 100, ", 1)
-        for values in (columns, moved):
-            assert _refused(f"REPLACE INTO credits_entry ({columns}) SELECT {values} FROM credits_entry")
     with pytest.raises(DatabaseError), transaction.atomic():
         Entry.objects.update(reason="another")
     with pytest.raises(DatabaseError), transaction.atomic():
         Entry.objects.all().delete()
+
+
+def test_no_entry_takes_the_place_of_another(team: Team) -> None:
+    if connection.vendor == "postgresql":
+        assert _refused("INSERT INTO credits_entry TABLE credits_entry ON CONFLICT (id) DO UPDATE SET reason = ''")
+        return
+    hold = asyncio.run(take(team.pk, DOLLAR))
+    asyncio.run(ledger.settle(hold.id, 5, price="v1"))
+    columns = ", ".join([str(field.column) for field in Entry._meta.concrete_fields])
+    with connection.cursor() as cursor:
+        # As in a shell: with them, a replaced row is a deleted one.
+        cursor.execute("PRAGMA recursive_triggers = OFF")
+        for place in ("id", "sequence", "run"):
+            values = {"id": "id + 100", "sequence": "sequence + 100"}
+            chosen = ", ".join([each if each == place else values.get(each, each) for each in columns.split(", ")])
+            assert _refused(f"REPLACE INTO credits_entry ({columns}) SELECT {chosen} FROM credits_entry"), place
+        cursor.execute("PRAGMA recursive_triggers = ON")
 
 
 def test_migrating_again_brings_the_triggers_back(team: Team) -> None:

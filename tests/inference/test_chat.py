@@ -207,6 +207,10 @@ def nested(levels: int) -> Any:
     return value
 
 
+def called(**fields: Any) -> dict[str, Any]:
+    return {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}", **fields}}
+
+
 FREE_FORM = {
     "metadata": lambda value: {"metadata": value},
     "chat_template_kwargs": lambda value: {"chat_template_kwargs": value},
@@ -216,6 +220,10 @@ FREE_FORM = {
     "response_format.json_schema.schema": lambda value: {
         "response_format": {"type": "json_schema", "json_schema": {"name": "f", "schema": value}}
     },
+    "messages[1].tool_calls[0].function.parsed_arguments": lambda value: {
+        "messages": [USER, {"role": "assistant", "tool_calls": [called(parsed_arguments=value)]}]
+    },
+    "messages[1].parsed": lambda value: {"messages": [USER, {**USER, "parsed": value}]},
     "messages[1].annotations": lambda value: {"messages": [USER, {**USER, "annotations": [value]}]},
 }
 
