@@ -8,8 +8,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Name what decides who may call: everything that a cached ``Caller`` was made from."""
-        from accounts import changes
         from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
+        from core import changes
 
         key_fields = ["id", "digest", "issuer", "team", "project", "expires_at", "revoked_at"]
         changes.register(

@@ -1,7 +1,7 @@
 """Why a caller is turned away: domain nouns, without a status code.
 
     IdentityError
-    ├── AuthenticationFailed    we do not know who calls, or he is not at home there
+    ├── AuthenticationFailed    the caller is unknown, or has no access to the project
     │   ├── MissingKey              no key was sent
     │   ├── MalformedKey            it is not a key of ours: wrong form or checksum
     │   ├── UnknownKey              it looks right, but there is none such
@@ -16,25 +16,29 @@ All but MissingKey and RoleMayNotCall tell the caller the same sentence, so that
 
 from typing import ClassVar
 
+from core.errors import DomainError
 
-class IdentityError(Exception):
+
+class IdentityError(DomainError):
     """A caller who is turned away."""
 
-    message: ClassVar[str] = "Authentication failed"
-    """The sentence shown to the caller; it holds no internals."""
+    code = "forbidden"
+    sentence: ClassVar[str] = "Authentication failed"
 
     def __init__(self) -> None:
-        super().__init__(self.message)
+        super().__init__(self.sentence)
 
 
 class AuthenticationFailed(IdentityError):
-    """We do not know who calls, or he is not at home there."""
+    """The caller is unknown, or has no access to the project."""
+
+    code = "invalid_api_key"
 
 
 class MissingKey(AuthenticationFailed):
     """No key was sent."""
 
-    message = "Missing bearer authentication in header"
+    sentence = "Missing bearer authentication in header"
 
 
 class MalformedKey(AuthenticationFailed):
@@ -54,7 +58,7 @@ class ExpiredKey(AuthenticationFailed):
 
 
 class UnknownUser(AuthenticationFailed):
-    """The user is gone, inactive, or no longer entitled to the keys he issued."""
+    """The user is gone, inactive, or no longer entitled to the keys issued."""
 
 
 class ProjectOutsideScope(AuthenticationFailed):
@@ -64,4 +68,5 @@ class ProjectOutsideScope(AuthenticationFailed):
 class RoleMayNotCall(IdentityError):
     """The member's role only looks."""
 
-    message = "Your role in this team may look, but not call models"
+    code = "role_may_not_call"
+    sentence = "Your role in this team may look, but not call models"

@@ -1,7 +1,7 @@
 """The door of identity: the only place that turns a secret, or a signed-in user, into a project.
 
 Answers are remembered by the secret's SHA-256 and the project asked for, and forgotten at the first change of anything
-they were made from (``accounts.changes``); a key's expiry is checked at each use.
+they were made from (``core.changes``); a key's expiry is checked at each use.
 """
 
 import time
@@ -12,12 +12,14 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
-from accounts import changes, key_format, last_used
-from accounts.answers import Answer, AnswerCache, Grant
+from accounts import key_format
+from accounts.auth import last_used
+from accounts.auth.cache import Answer, AnswerCache, Grant
+from accounts.auth.lookups import HeldKeyQuestion, KeyQuestion, ProjectPath, Question, UserQuestion
 from accounts.caller import Caller
 from accounts.errors import ExpiredKey, MalformedKey, MissingKey
 from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
-from accounts.questions import HeldKeyQuestion, KeyQuestion, ProjectPath, Question, UserQuestion
+from core import changes
 
 __all__ = ["TOPIC", "Caller", "aauthenticate", "aauthorize", "acheck", "authenticate", "authorize", "create"]
 

@@ -9,9 +9,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import changes
+from core import changes
 
-# What ``accounts.changes`` calls a change of who may call.
+# What ``core.changes`` calls a change of who may call.
 TOPIC = "accounts"
 
 # The project that a key without ``OpenAI-Project`` falls back to; made together with its team.
@@ -192,7 +192,7 @@ class ApiKey(models.Model):
 
 
 class Change(models.Model):
-    """How often the rows behind a topic were changed; triggers count, on SQLite only (see ``accounts.changes``)."""
+    """How often the rows behind a topic were changed; triggers count, on SQLite only (see ``core.changes``)."""
 
     topic = models.CharField(primary_key=True, max_length=64)
     version = models.BigIntegerField()

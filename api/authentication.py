@@ -5,7 +5,7 @@ from rest_framework.request import Request
 
 from accounts.caller import Caller
 from accounts.keys import authenticate
-from inference import request_log
+from web import request_log
 
 
 class CallerUser:

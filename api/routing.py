@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from api.consumers import ChatCompletions
+from api.chat.consumer import ChatCompletions
 
 http_urlpatterns = [path("v1/chat/completions", ChatCompletions.as_asgi())]

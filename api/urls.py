@@ -2,13 +2,16 @@
 
 from django.urls import path, re_path
 
-from api import views, views_receipts, views_usage
+from api.models import ModelDetail, ModelList
+from api.receipts import ReceiptDetail, ReceiptList
+from api.unknown import Unknown
+from api.usage import UsageList
 
 urlpatterns = [
-    path("models", views.ModelList.as_view()),
-    path("models/<path:model_id>", views.ModelDetail.as_view()),
-    path("receipts", views_receipts.ReceiptList.as_view()),
-    path("receipts/<str:request_id>", views_receipts.ReceiptDetail.as_view()),
-    path("usage", views_usage.UsageList.as_view()),
-    re_path(r"", views.Unknown.as_view()),
+    path("models", ModelList.as_view()),
+    path("models/<path:model_id>", ModelDetail.as_view()),
+    path("receipts", ReceiptList.as_view()),
+    path("receipts/<str:request_id>", ReceiptDetail.as_view()),
+    path("usage", UsageList.as_view()),
+    re_path(r"", Unknown.as_view()),
 ]

@@ -39,14 +39,16 @@ def _measure() -> None:
     from django.db import connection
 
     from accounts.models import Team
-    from credits import audit, ledger
+    from credits import ledger
+    from credits.budgets import limits
+    from credits.ledger import audit
     from credits.models import NANO
 
     team = Team.objects.create(slug=f"bench-{uuid4().hex[:8]}")
     ledger.grant(team.pk, 1_000 * NANO, reason="bench", actor="bench")
     if "--budgets" in sys.argv:
         for scope, reference in (("team", ""), ("project", "1"), ("key", "bench")):
-            ledger.set_budget(team.pk, scope=scope, reference=reference, period="day", limit_nano=900 * NANO)
+            limits.set_budget(team.pk, scope=scope, reference=reference, period="day", limit_nano=900 * NANO)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS bench_run (id varchar(32) PRIMARY KEY, tokens bigint, ending text)")
     print(f"{connection.vendor}: one hold, one settlement with its entry, one row of the caller's")

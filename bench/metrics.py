@@ -31,7 +31,7 @@ def main() -> None:
 def _measure_counting() -> None:
     from accounts.caller import Caller
     from inference.metrics import Meter
-    from inference.receipt import Receipt
+    from inference.runs.receipt import Receipt
 
     caller = Caller(
         team_id=1, team="bench", project_id=1, project="bench", user_id=1, key_id="bench", team_enabled=True
@@ -54,7 +54,7 @@ def _measure_counting() -> None:
 
 def _measure_logging() -> None:
     from config.log_format import JsonFormatter
-    from inference.request_log import RequestLine, logger
+    from web.request_log import RequestLine, logger
 
     def write() -> None:
         RequestLine("0" * 32, "POST", "/v1/chat/completions").end(200)

@@ -11,12 +11,12 @@ def main() -> None:
     """Serve on a free loopback port until SIGTERM."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    from config import server
+    from config import serving
     from config.asgi import application
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     port = listener.getsockname()[1]
-    server.run(application, listener, sys.argv[1], lambda: print(port, flush=True))
+    serving.run(application, listener, sys.argv[1], lambda: print(port, flush=True))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from django.urls import re_path  # noqa: E402
 
 from api.routing import http_urlpatterns  # noqa: E402
 from config import operating  # noqa: E402
-from config.edge import Edge  # noqa: E402
 from config.lifecycle import lifespan  # noqa: E402
 from playground.routing import websocket_urlpatterns  # noqa: E402
+from web.edge import Edge  # noqa: E402
 
 application = Edge(
     ProtocolTypeRouter(

@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from accounts import key_format, keys
 from accounts.models import DEFAULT_PROJECT, ApiKey, Team, User
-from config.locks import locked
+from core.locks import locked
 from credits import ledger
 from credits.models import NANO
-from inference.engines.embedded import MODEL_ID
+from inference.embedded.engine import MODEL_ID
 from inference.models import Model, Price
 
 EMAIL = "admin@parley.local"

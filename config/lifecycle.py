@@ -5,31 +5,35 @@ import asyncio
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from django.conf import settings
 
-from console import mailer
+from console.alerts import mailer
+from core import ids
 from credits import ledger
-from inference import live, places, reports, run_ids
-from inference.engines import http
-from inference.routing import probing
-from playground import keeper, sockets, switchboard
+from inference.concurrency import slots
+from inference.routing import health_checks, reports
+from inference.runs import registry
+from inference.transport import client
+from playground import switchboard
+from playground.conversations import answers
+from playground.socket import base
 
 
 async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Begin at once. At the end, every run stops and charges what it delivered before the process may go."""
     await receive()
-    if settings.REDIS_URL and not run_ids.process_name():
+    if settings.REDIS_URL and not ids.process_name():
         # The only web process of its machine; those of others need a name to ask it by.
-        run_ids.name_process(run_ids.new_name())
-    live.watch()
+        ids.name_process(ids.new_name())
+    registry.watch()
     mailer.start()
-    probing_replicas = asyncio.create_task(probing.watch())
+    probing_replicas = asyncio.create_task(health_checks.watch())
     reporting = asyncio.create_task(reports.watch())
-    async with places.shared(), switchboard.answering():
+    async with slots.shared(), switchboard.answering():
         await send({"type": "lifespan.startup.complete"})
         await receive()
         probing_replicas.cancel()
         reporting.cancel()
         await end_runs()
-    await http.close()
+    await client.close()
     await asyncio.to_thread(mailer.stop)
     await asyncio.to_thread(ledger.close)
     await send({"type": "lifespan.shutdown.complete"})
@@ -37,15 +41,15 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
 
 def leave() -> None:
     """Take no new questions on open sockets, and close each once it has told what it is telling."""
-    sockets.leave()
+    base.leave()
 
 
 def has_runs() -> bool:
     """Whether runs are under way, read or not."""
-    return bool(live.under_way())
+    return bool(registry.under_way())
 
 
 async def end_runs() -> None:
     """End every run, and return when each is charged and written down; their readers hear of it."""
-    await live.shut_down()
-    await keeper.drain()
+    await registry.shut_down()
+    await answers.drain()

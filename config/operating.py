@@ -28,9 +28,9 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from api.consumers import bearer
-from api.exchange import HttpExchange
+from api.chat.consumer import bearer
 from config import readiness
+from web.exchange import HttpExchange
 
 # A start time for each series would double the page.
 disable_created_metrics()

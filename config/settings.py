@@ -8,13 +8,18 @@ from urllib.parse import urlsplit
 
 from environs import Env, validate
 
-from config.database import check_database
-from config.folder import data_dir
-from config.mail import check_mail, default_sender
-from config.networks import PRIVATE, check_embedded, engine_networks
-from config.public_url import public_url
-from config.redis import redis_url
-from config.secret import secret_key
+from core.environment import (
+    PRIVATE,
+    check_database,
+    check_embedded,
+    check_mail,
+    data_dir,
+    default_sender,
+    engine_networks,
+    public_url,
+    redis_url,
+    secret_key,
+)
 
 env = Env()
 
@@ -52,9 +57,9 @@ INSTALLED_APPS = [
     "accounts",
     "credits",
     "inference",
-    "api",
     "playground",
     "console",
+    "proofs",
     "config",
 ]
 
@@ -285,7 +290,7 @@ LOGGING = {
     },
     "filters": {"refused_host": {"()": "config.log_format.RefusedHost"}},
     "loggers": {
-        # Every request has a line of its own (inference.request_log); Django's is for what breaks down.
+        # Every request has a line of its own (web.request_log); Django's is for what breaks down.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"filters": ["refused_host"]},
     },

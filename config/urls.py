@@ -10,4 +10,4 @@ urlpatterns = [
     path("", include("playground.urls")),
 ]
 
-handler404 = "playground.views.not_found"
+handler404 = "playground.pages.views.not_found"

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
-from accounts.panel import ReadOnlyPanel
+from accounts.admin.base import ReadOnlyPanel
 
 
 @admin.register(LogEntry)

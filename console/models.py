@@ -6,7 +6,7 @@ from django.db import models
 
 
 class SpentForm(models.Model):
-    """A form that was acted upon, so that sending it again does nothing (see ``console.once``)."""
+    """A form that was acted upon, so that sending it again does nothing (see ``console.forms.once``)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     spent_at = models.DateTimeField()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.conf import settings
 
-from inference import redis_reach
-from inference.redis_reach import PREFIX
+from core import redis
+from core.redis import PREFIX
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -37,26 +37,26 @@ class _Redis(NamedTuple):
 
 def take(kind: str, key: str, limit: int, seconds: float) -> int:
     """Do as ``Throttle.take`` says."""
-    with redis_reach.asking():
+    with redis.asking():
         wait_ms = _redis(settings.REDIS_URL).take(keys=[_name(kind, key)], args=[limit, round(seconds * 1000)])
     return math.ceil(int(wait_ms) / 1000)
 
 
 def give_back(kind: str, key: str) -> None:
     """Do as ``Throttle.give_back`` says."""
-    with redis_reach.asking():
+    with redis.asking():
         _redis(settings.REDIS_URL).give_back(keys=[_name(kind, key)])
 
 
 def forget(kind: str, key: str) -> None:
     """Do as ``Throttle.forget`` says."""
-    with redis_reach.asking():
+    with redis.asking():
         _redis(settings.REDIS_URL).client.delete(_name(kind, key))
 
 
 @cache
 def _redis(url: str) -> _Redis:
-    client = redis_reach.blocking_client(url)
+    client = redis.blocking_client(url)
     return _Redis(client, client.register_script(TAKE), client.register_script(GIVE_BACK))
 
 

@@ -11,8 +11,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
 from accounts.models import User
-from console.addresses import client_network
 from console.throttle import Throttle
+from web.client_address import client_network
 
 WINDOW_SECONDS = 15 * 60
 ACCOUNT_ATTEMPTS = 10

@@ -23,7 +23,7 @@ class OperatorSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show today's numbers to those who may see runs, endpoints and accounts, above the list of what there is."""
         # The apps are not ready yet when this module is imported.
-        from console import operations
+        from console.reports import operations
 
         return super().index(request, {**operations.front_page(request), **(extra_context or {})})
 

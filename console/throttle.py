@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from console import shared_attempts
-from inference.redis_reach import RedisAway
+from core.redis import RedisAway
 
 
 @dataclass(slots=True)

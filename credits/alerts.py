@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from accounts.models import Membership, Team, User
+from credits.budgets.limits import locked, now
 from credits.errors import InvalidRecipients
-from credits.limits import locked, now
 from credits.models import Account, Alert, AlertAddress, AlertOptOut
 
 MAX_ADDRESSES: Final = 10

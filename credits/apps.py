@@ -9,6 +9,6 @@ class CreditsConfig(AppConfig):
 
     def ready(self) -> None:
         """Have the triggers made again whenever a migration may have dropped them."""
-        from credits import triggers
+        from credits.ledger import triggers
 
-        post_migrate.connect(triggers.create, sender=self, dispatch_uid="credits.triggers")
+        post_migrate.connect(triggers.create, sender=self, dispatch_uid="credits.ledger.triggers")

@@ -19,8 +19,10 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from core.errors import DomainError
 
-class LedgerError(Exception):
+
+class LedgerError(DomainError):
     """An operation on credits that did not happen."""
 
 
@@ -57,6 +59,8 @@ class InsufficientCredits(LedgerError):
     one that refuses whatever happens to other holds.
     """
 
+    code = "insufficient_quota"
+
     def __init__(
         self,
         *,
@@ -83,10 +87,10 @@ class InsufficientCredits(LedgerError):
         How much is left is not told: a key may be in hands that are not to know what its team has.
         """
         quota = "You exceeded your current quota, please check your plan and billing details"
-        return f"{quota}: what is left of {self.limit} does not cover this request"
+        return f"{quota}: what is left of {self.limited_by} does not cover this request"
 
     @property
-    def limit(self) -> str:
+    def limited_by(self) -> str:
         """What refused, as its spenders know it."""
         return "the credits" if self.refused_by == "balance" else self.refused_by.told
 
@@ -139,3 +143,10 @@ class OperationRefused(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The database could not be reached in time. Where its last answer was lost, the operation may have happened."""
+
+    code = "ledger_unavailable"
+
+    @property
+    def message(self) -> str:
+        """The sentence shown to the caller; the reason is for the log."""
+        return "The ledger is not reachable, please try again later"

@@ -18,38 +18,45 @@
         ├── EngineTimeout           too slow to the first token, between tokens, or in all
         └── EngineFailed            it broke down, or spoke nonsense
 
-``accounts.keys`` and ``credits.ledger`` raise their own; ``inference.problems`` translates all of them.
+``accounts.keys`` and ``credits.ledger`` raise their own; ``web.errors`` gives each its HTTP status.
 """
 
+from core.errors import DomainError
 
-class InferenceError(Exception):
-    """A call that could not be answered; the message is for the caller and holds no internals."""
+
+class InferenceError(DomainError):
+    """A call that could not be answered."""
+
+    code = "server_error"
 
     def __init__(self, message: str = "", *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
         self.param = param
         self.retry_after_seconds = retry_after_seconds
 
-    @property
-    def message(self) -> str:
-        """The sentence shown to the caller."""
-        return str(self.args[0])
-
 
 class InvalidRequest(InferenceError):
     """Invalid request parameters."""
+
+    code = "invalid_parameter"
 
 
 class MalformedBody(InvalidRequest):
     """The body is not valid JSON."""
 
+    code = "malformed_body"
+
 
 class UnsupportedParameter(InvalidRequest):
     """This model does not support the parameter."""
 
+    code = "unsupported_parameter"
+
 
 class ModelNotFound(InferenceError):
     """The model was not found."""
+
+    code = "model_not_found"
 
     @classmethod
     def named(cls, model_id: str) -> "ModelNotFound":
@@ -60,15 +67,19 @@ class ModelNotFound(InferenceError):
 class ReceiptNotFound(InferenceError):
     """There is no such receipt here. A request that was refused before it held credits has none."""
 
+    code = "receipt_not_found"
+
 
 class InferenceDisabled(InferenceError):
     """The inference gateway is not enabled for your organization"""
+
+    code = "inference_disabled"
 
 
 class ConcurrencyLimited(InferenceError):
     """Concurrency limit reached for requests"""
 
-    limit: int | None = None
+    code = "concurrency_limit_reached"
 
     @classmethod
     def at(cls, limit: int, retry_after_seconds: int) -> "ConcurrencyLimited":
@@ -81,9 +92,13 @@ class ConcurrencyLimited(InferenceError):
 class ReaderLagged(InferenceError):
     """The answer was not read quickly enough"""
 
+    code = "reader_too_slow"
+
 
 class IdempotencyKeyReused(InferenceError):
     """This Idempotency-Key was sent with another request before. Use a new one for each request."""
+
+    code = "idempotency_key_reused"
 
 
 class EngineError(InferenceError):
@@ -93,21 +108,31 @@ class EngineError(InferenceError):
 class EngineRefused(EngineError):
     """The engine refused the request as invalid."""
 
+    code = "invalid_parameter"
+
 
 class ContextExceeded(EngineRefused):
     """The request does not fit the model's context."""
+
+    code = "context_length_exceeded"
 
 
 class EngineOverloaded(EngineError):
     """The engine is currently overloaded, please try again later"""
 
+    code = "engine_overloaded"
+
 
 class EngineUnavailable(EngineError):
     """The engine is not reachable at present, please try again later"""
 
+    code = "engine_unavailable"
+
 
 class EngineTimeout(EngineError):
     """The engine took too long to answer"""
+
+    code = "engine_timeout"
 
 
 class EngineFailed(EngineError):

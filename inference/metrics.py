@@ -9,11 +9,11 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from core.errors import code_of
 from credits.money import NANO
 from inference import errors
 from inference.models import Run
-from inference.problems import SERVER_ERROR, read
-from inference.receipt import Receipt
+from inference.runs.receipt import Receipt
 
 REFUSED: Final = "refused"
 # Of so many gaps between reads one is measured: observing costs half as much as all else that is done for a batch.
@@ -48,7 +48,6 @@ _UPSTREAM_ERRORS = Counter(
     "parley_upstream_errors", "Failures of engines, by the endpoint's id and kind.", ["endpoint", "kind"]
 )
 _RESPONSES = Counter("parley_http_responses", "HTTP responses, by surface and status.", ["surface", "status"])
-_REDIS_AWAY = Gauge("parley_redis_away", "Processes that do without Redis now.", multiprocess_mode="livesum")
 
 _KINDS: Final = {
     errors.EngineRefused: "refused",
@@ -177,16 +176,6 @@ def reader_cut(surface: str) -> None:
 def responded(surface: str, status: int) -> None:
     """Count an HTTP response."""
     _RESPONSES.labels(surface, status).inc()
-
-
-def redis_is_away(is_away: bool) -> None:
-    """Note whether this process does without Redis, because it does not answer."""
-    _REDIS_AWAY.set(is_away)
-
-
-def code_of(error: Exception | None) -> str:
-    """Return the code by which an error is known in docs/errors.md; nothing for no error."""
-    return (read(error) or SERVER_ERROR).code if error else ""
 
 
 def _series(model: str) -> _OfModel:

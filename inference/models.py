@@ -259,7 +259,7 @@ class ConcurrencyLimit(models.Model):
 
 
 class ProcessReport(models.Model):
-    """What one of several serving processes knows of the replicas; see ``inference.reports``."""
+    """What one of several serving processes knows of the replicas; see ``inference.routing.reports``."""
 
     id = models.CharField(primary_key=True, max_length=8, help_text="The process's name.")
     written_at = models.DateTimeField()

@@ -12,7 +12,7 @@ from django.db.models import Case, QuerySet, When
 from accounts import keys
 from accounts.errors import IdentityError, RoleMayNotCall
 from accounts.models import Membership, Project, User
-from credits.balances import balance_of
+from credits.reports.balances import balance_of
 from playground.errors import NotFound, SignedOut
 
 MAX_PROJECTS_LISTED = 500

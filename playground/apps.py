@@ -9,8 +9,8 @@ class PlaygroundConfig(AppConfig):
         from django.contrib.auth import get_user_model
         from django.contrib.sessions.models import Session
 
-        from accounts import changes
-        from playground.presence import LOGINS_TOPIC
+        from core import changes
+        from playground.socket.presence import LOGINS_TOPIC
 
         # Sessions are often written to, but only their coming and going counts here.
         changes.register(LOGINS_TOPIC, {Session: ["session_key"], get_user_model(): ["password"]})

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
-from playground import keeper
-from playground.frames import Frames, frames_of
+from playground.conversations import answers
 from playground.questions import FINAL, PIECE_SECONDS, Question
+from playground.socket.frames import Frames, frames_of
 
 # A follower who asks for nothing for so long has left.
 IDLE_SECONDS: Final = 5.0
@@ -73,7 +73,7 @@ async def tell(question: Question) -> list[dict[str, Any]] | None:
     """Return the next frame of a run, or nothing yet; None if the run is not here. The last frame is the run's end."""
     follower = _followers.get(question.follower)
     if follower is None:
-        kept = keeper.find(question.run)
+        kept = answers.find(question.run)
         if kept is None:
             return None
         follower = _Follower(question.follower, frames_of(kept, question.after))

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import msgspec
 
-from inference.redis_reach import RedisAway
-from inference.run_ids import process_of
+from core.ids import process_of
+from core.redis import RedisAway
 from playground import post
 from playground.post import Nobody
 from playground.questions import ANSWER_SECONDS, FINAL, PIECE_SECONDS, Piece, Question

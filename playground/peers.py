@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 
-from inference.redis_reach import RedisAway
-from inference.run_ids import process_name, process_of
+from core.ids import process_name, process_of
+from core.redis import RedisAway
 from playground import following, post
 from playground.post import Nobody
 from playground.questions import ANSWER_SECONDS, Question

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from django.conf import settings
 
-from inference import redis_reach
-from inference.redis_reach import PREFIX, RedisAway
-from inference.run_ids import NAME_DIGITS, process_name
+from core import redis
+from core.ids import NAME_DIGITS, process_name
+from core.redis import PREFIX, RedisAway
 from playground.questions import ANSWER_SECONDS, Question
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Post:
         self._name = name
         self.loop = asyncio.get_running_loop()
         self._answer = answer
-        self._redis = redis_reach.client(settings.REDIS_URL)
+        self._redis = redis.client(settings.REDIS_URL)
         self.hears = False
         self._awaited: dict[str, asyncio.Future[Any]] = {}
         self._answering: set[asyncio.Task[None]] = set()
@@ -115,7 +115,7 @@ class Post:
     async def _hear(self) -> None:
         """Take letters. Raises RedisAway when no more can come."""
         is_asked = False
-        with redis_reach.translated():
+        with redis.translated():
             async with self._redis.pubsub() as channel:
                 await channel.subscribe(channel_of(self._name))
                 while True:
@@ -153,7 +153,7 @@ class Post:
 
     async def _send(self, name: str, letter: Asked | Answered) -> int:
         """Return how many processes heard a letter. Raises RedisAway."""
-        with redis_reach.translated():
+        with redis.translated():
             return int(await self._redis.publish(channel_of(name), msgspec.json.encode(letter)))
 
 

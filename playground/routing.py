@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from playground.consumers import PlaygroundConsumer
-from playground.sockets import SOCKET_PATH
+from playground.socket.base import SOCKET_PATH
+from playground.socket.consumer import PlaygroundConsumer
 
 websocket_urlpatterns = [path(SOCKET_PATH[1:], PlaygroundConsumer.as_asgi())]

@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 
-from inference.run_ids import process_name
-from playground import claims, followers, keeper, peers, post
-from playground.frames import frames_of
+from core.ids import process_name
+from playground import followers, peers, post
+from playground.conversations import answers, claims
 from playground.peers import framed, read_frame
 from playground.questions import Question
+from playground.socket.frames import frames_of
 
 BACKLOG: Final = 128
 # Who connects asks at once; and who hears the end of a run when this process ends, takes it at once.
@@ -58,7 +59,7 @@ async def _answer_by_post(question: Question) -> Any:
 
 def _answer_at_once(question: Question) -> bool:
     """Say whether a run is under way, having ended it if that was asked."""
-    if question.about == "stop" and (kept := keeper.find(question.run)):
+    if question.about == "stop" and (kept := answers.find(question.run)):
         kept.completion.stop()
     return claims.is_held_here(question.run)
 
@@ -114,7 +115,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 async def _tell(question: Question, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Tell a run, if it is here, until its end or until nobody listens."""
-    kept = keeper.find(question.run)
+    kept = answers.find(question.run)
     if not kept:
         return
     telling = asyncio.create_task(_write_frames(kept, question.after, writer))
@@ -128,7 +129,7 @@ async def _tell(question: Question, reader: asyncio.StreamReader, writer: asynci
         await asyncio.gather(telling, leaving, return_exceptions=True)
 
 
-async def _write_frames(kept: keeper.Kept, after: int, writer: asyncio.StreamWriter) -> None:
+async def _write_frames(kept: answers.Kept, after: int, writer: asyncio.StreamWriter) -> None:
     async with aclosing(frames_of(kept, after)) as frames:
         async for frame in frames:
             writer.write(framed(frame))

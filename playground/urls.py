@@ -2,19 +2,20 @@
 
 from django.urls import path
 
-from playground import json_views, views
+from playground.conversations import views as conversations
+from playground.pages import views as pages
 
 urlpatterns = [
-    path("", views.show_catalogue, name="catalogue"),
-    path("models/<path:model_id>", views.show_model, name="model"),
-    path("docs/<slug:slug>", views.show_document, name="document"),
-    path("playground", views.show_chat, name="playground"),
-    path("playground/balance", json_views.Balance.as_view()),
-    path("playground/notices", views.show_notices),
-    path("playground/code", json_views.UnsavedCode.as_view()),
-    path("playground/conversations", json_views.Conversations.as_view()),
-    path("playground/conversations/<uuid:pk>", json_views.OneConversation.as_view()),
-    path("playground/conversations/<uuid:pk>/clear", json_views.ClearedConversation.as_view()),
-    path("playground/conversations/<uuid:pk>/code", json_views.ConversationCode.as_view()),
-    path("playground/conversations/<uuid:pk>/messages/<uuid:message>", json_views.OneMessage.as_view()),
+    path("", pages.show_catalogue, name="catalogue"),
+    path("models/<path:model_id>", pages.show_model, name="model"),
+    path("docs/<slug:slug>", pages.show_document, name="document"),
+    path("playground", pages.show_chat, name="playground"),
+    path("playground/balance", conversations.Balance.as_view()),
+    path("playground/notices", pages.show_notices),
+    path("playground/code", conversations.UnsavedCode.as_view()),
+    path("playground/conversations", conversations.Conversations.as_view()),
+    path("playground/conversations/<uuid:pk>", conversations.OneConversation.as_view()),
+    path("playground/conversations/<uuid:pk>/clear", conversations.ClearedConversation.as_view()),
+    path("playground/conversations/<uuid:pk>/code", conversations.ConversationCode.as_view()),
+    path("playground/conversations/<uuid:pk>/messages/<uuid:message>", conversations.OneMessage.as_view()),
 ]

@@ -10,9 +10,11 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from pytest_django import Settings
 
-from accounts import changes, keys, last_used
+from accounts import keys
+from accounts.auth import last_used
 from accounts.models import DEFAULT_PROJECT, Membership, Project, Team, User
-from inference import redis_reach
+from core import changes
+from core.redis import asking
 from tests.redis_server import RedisServer
 
 PASSWORD = "correct horse battery"  # everyone's
@@ -32,7 +34,7 @@ def redis(settings: Settings) -> Iterator[RedisServer]:
     server = RedisServer()
     settings.REDIS_URL, settings.REDIS_SECONDS = server.url, 10.0
     # That of another test may have been away.
-    with redis_reach.asking(even_if_away=True):
+    with asking(even_if_away=True):
         pass
     yield server
     server.stop()

@@ -12,8 +12,8 @@ import psutil
 from django.conf import settings
 from websockets.sync.client import ClientConnection, connect
 
-from credits.proofs.places import database_url
-from inference.run_ids import NAME_DIGITS
+from core.ids import NAME_DIGITS
+from proofs.scratch import database_url
 from tests.patience import PATIENCE_SECONDS
 from tests.site import Serve
 

@@ -23,7 +23,8 @@ def _entries_can_be_flushed(request: pytest.FixtureRequest) -> Iterator[None]:
     from asgiref.sync import SyncToAsync
     from django.db import DEFAULT_DB_ALIAS, connections
 
-    from credits import ledger, triggers
+    from credits import ledger
+    from credits.ledger import triggers
 
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     ledger.close()

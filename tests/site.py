@@ -147,7 +147,7 @@ def engine_of(parent: psutil.Process) -> psutil.Process | None:
     for child in parent.children():
         # A child that has just died cannot be asked for its command.
         with suppress(psutil.Error):
-            if "embedded_child" in " ".join(child.cmdline()):
+            if "embedded.child" in " ".join(child.cmdline()):
                 return child
     return None
 

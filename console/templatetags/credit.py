@@ -6,7 +6,7 @@ from django import template
 
 from accounts.models import Membership, User
 from console.access import Seat
-from console.notices import Notice, notices_of, team_notices
+from console.alerts.notices import Notice, notices_of, team_notices
 
 register = template.Library()
 

@@ -7,13 +7,14 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from console import billing
 from console.access import Seat, login_required, seat
-from console.budget_forms import AddressesForm, LowBalanceForm
-from console.naming import Names
+from console.forms.budgets import AddressesForm, LowBalanceForm
+from console.reports import billing
+from console.reports.naming import Names
 from console.views.pages import page
-from credits import alerts, ledger
-from credits.budgets import KEY
+from credits import alerts
+from credits.budgets import limits
+from credits.budgets.rows import KEY
 from credits.errors import InvalidRecipients, LedgerError
 from credits.models import Alert
 
@@ -37,7 +38,7 @@ def set_low_balance(request: HttpRequest, team: str) -> HttpResponse:
     if not form.is_valid():
         return _list(request, place, low_balance_form=form, status=400)
     try:
-        ledger.set_low_balance(place.team.pk, form.cleaned_data["low_balance"])
+        limits.set_low_balance(place.team.pk, form.cleaned_data["low_balance"])
     except LedgerError as error:
         form.add_error("low_balance", str(error))
         return _list(request, place, low_balance_form=form, status=400)

@@ -5,11 +5,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console import billing
 from console.access import login_required, seat
+from console.reports import billing
 from console.views.pages import page
-from credits.balances import balance_of
-from inference.usage import Span, usage
+from credits.reports.balances import balance_of
+from inference.runs.usage import Span, usage
 
 
 @require_safe

@@ -9,13 +9,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from console import billing
 from console.access import Seat, login_required, seat
-from console.budget_forms import BudgetForm, LimitForm, ThresholdsForm
-from console.naming import Names
+from console.forms.budgets import BudgetForm, LimitForm, ThresholdsForm
+from console.reports import billing
+from console.reports.naming import Names
 from console.views.pages import page
-from credits import ledger
-from credits.budget_use import use_of
+from credits.budgets import limits
+from credits.budgets.use import use_of
 from credits.errors import LedgerError, UnknownBudget
 from credits.models import Budget
 from credits.money import format_dollars
@@ -34,7 +34,7 @@ def add_budget(request: HttpRequest, team: str) -> HttpResponse:
         return _draw_new(request, place, form, status=400)
     scope, reference = form.spends
     try:
-        budget = ledger.set_budget(
+        budget = limits.set_budget(
             place.team.pk,
             scope=scope,
             reference=reference,
@@ -85,7 +85,7 @@ def remove_budget(request: HttpRequest, team: str, budget_id: int) -> HttpRespon
     if request.method != "POST":
         return page(request, place, "console/budget_remove.html", _described(place, budget))
     try:
-        ledger.remove_budget(place.team.pk, budget.pk)
+        limits.remove_budget(place.team.pk, budget.pk)
     except UnknownBudget:
         messages.warning(request, "Somebody removed this budget before.")
         return redirect("console:billing", place.team.slug)
@@ -107,11 +107,11 @@ def _change(place: Seat, budget: Budget, form: forms.Form) -> None:
     """Write what the form says. A budget that is gone meanwhile is not made anew."""
     percents = form.cleaned_data["alert_percents"]
     # This one first: it says if the budget is gone, and locks the account for the other.
-    ledger.set_alert_percents(place.team.pk, budget.pk, percents)
+    limits.set_alert_percents(place.team.pk, budget.pk, percents)
     if "limit" in form.cleaned_data:
         where = {"scope": budget.scope, "reference": budget.reference, "period": budget.period}
         limit_nano: int = form.cleaned_data["limit"]
-        ledger.set_budget(place.team.pk, **where, limit_nano=limit_nano, alert_percents=percents)
+        limits.set_budget(place.team.pk, **where, limit_nano=limit_nano, alert_percents=percents)
 
 
 def _spent(budget: Budget) -> str:

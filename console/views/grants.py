@@ -13,14 +13,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import Team, User
-from console import once
 from console.access import person
+from console.forms import once
 from credits import ledger
-from credits.balances import balance_of
 from credits.errors import InsufficientCredits, InvalidAmount, UnknownAccount
 from credits.ledger import MAX_REASON_LENGTH, Posting
 from credits.models import Entry
 from credits.money import dollars_to_nano, format_dollars
+from credits.reports.balances import balance_of
 
 PURPOSE = "post-credits"
 PERMISSION = "credits.add_entry"

@@ -11,10 +11,9 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import keys
 from accounts.models import ApiKey
-from console import once
 from console.access import Seat, login_required, seat
 from console.curl import try_key
-from console.forms import KeyForm
+from console.forms import KeyForm, once
 from console.views.pages import page
 
 PURPOSE = "key"

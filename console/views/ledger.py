@@ -7,14 +7,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console import entries
 from console.access import Seat, login_required, seat
-from console.entries import FilterForm, NamedEntry
+from console.reports import entries
+from console.reports.entries import FilterForm, NamedEntry
 from console.views.pages import page
-from credits import export
+from credits.ledger import export
 from credits.models import Account, Entry
 from credits.money import nano_to_dollars
-from inference.downloads import csv_lines, download
+from web.downloads import csv_lines, download
 
 CSV_HEADING = [
     *("sequence", "created_at_utc", "kind", "amount_dollars", "lost_dollars", "balance_after_dollars"),

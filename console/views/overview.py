@@ -10,16 +10,16 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console import usage
 from console.access import login_required, person, seat, teams_of
-from console.chart import chart, group_of
-from console.usage import CUSTOM, UsageForm, group_names
+from console.reports import usage
+from console.reports.chart import chart, group_of
+from console.reports.usage import CUSTOM, UsageForm, group_names
 from console.views.pages import page
-from credits.balances import balance_of
 from credits.money import nano_to_dollars
-from inference.downloads import csv_lines, download
+from credits.reports.balances import balance_of
 from inference.errors import InvalidRequest
-from inference.usage import Amount, Usage
+from inference.runs.usage import Amount, Usage
+from web.downloads import csv_lines, download
 
 CSV_MEASURES = ["requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_dollars"]
 

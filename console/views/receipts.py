@@ -4,13 +4,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console import billing
 from console.access import Seat, login_required, seat
-from console.naming import Names
+from console.reports import billing
+from console.reports.naming import Names
 from console.views.pages import page
 from credits.models import Entry
-from inference import receipts
 from inference.models import Run
+from inference.runs import receipts
 
 
 @require_safe

@@ -9,10 +9,10 @@ from msgspec import structs
 from inference.chat import Chat, Message
 from inference.chunks import Usage
 from inference.engines.base import Description
+from inference.engines.checks import refuse_given
+from inference.engines.decoder import AnswerReader
+from inference.engines.events import Event
 from inference.engines.openai import OpenAIEngine
-from inference.engines.reading import AnswerReader
-from inference.engines.requests import refuse_given
-from inference.engines.wire import Event
 from inference.errors import EngineError, EngineRefused, UnsupportedParameter
 
 # It skips what it does not know; an option without its effect is refused here instead.

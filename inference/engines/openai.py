@@ -13,15 +13,15 @@ from msgspec import UNSET, structs
 
 from inference.chat import Chat, Message, StreamOptions
 from inference.chunks import Chunk
-from inference.engines import http
 from inference.engines.base import Address, Description
-from inference.engines.reading import AnswerReader
-from inference.engines.refusals import MAX_ERROR_BYTES, error_for
-from inference.engines.requests import check_common
+from inference.engines.checks import check_common
+from inference.engines.decoder import AnswerReader
+from inference.engines.errors import MAX_ERROR_BYTES, error_for
+from inference.engines.events import UNREADABLE
 from inference.engines.sse import EventParser
-from inference.engines.watchdog import Watchdog
-from inference.engines.wire import UNREADABLE
 from inference.errors import EngineError, EngineFailed, EngineTimeout
+from inference.transport import client
+from inference.transport.watchdog import Watchdog
 
 # A health check may run a real generation: TGI's does after an error.
 HEALTH_SECONDS = 5.0
@@ -94,7 +94,7 @@ class OpenAIEngine:
         def patience() -> float:
             return between_seconds if reader.has_output else max(0, began + first_seconds - time.monotonic())
 
-        async with http.request(
+        async with client.request(
             "POST", f"{self._root}/v1/chat/completions", self._headers, body, seconds=first_seconds
         ) as response:
             if response.status != 200:
@@ -151,7 +151,7 @@ class OpenAIEngine:
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
         try:
-            status, _ = await http.fetch(
+            status, _ = await client.fetch(
                 "GET", self._root + self.health_path, self._headers, seconds=HEALTH_SECONDS, limit=MAX_ANSWER_BYTES
             )
         except EngineError:
@@ -203,7 +203,9 @@ class OpenAIEngine:
     async def _fetch(
         self, method: str, path: str, body: bytes | None = None, seconds: float = QUESTION_SECONDS
     ) -> tuple[int, bytes]:
-        return await http.fetch(method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES)
+        return await client.fetch(
+            method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES
+        )
 
     async def _introduce(self) -> None:
         """Ask who is there. Who does not answer yet is asked again; who answers anything else is nobody we know."""
@@ -227,7 +229,7 @@ class OpenAIEngine:
             raise self.error_for(status, answer)
         return _decoded(answer, _Counted).count
 
-    async def _error_in(self, response: http.Response) -> EngineError:
+    async def _error_in(self, response: client.Response) -> EngineError:
         """Return the error for a response that is not a success, waiting briefly for its body."""
         with Watchdog(response.expire) as watchdog:
             watchdog.wait(QUESTION_SECONDS)

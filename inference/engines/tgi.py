@@ -7,10 +7,10 @@ from msgspec import UNSET, structs
 
 from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, TextFormat, TextPart, Tool
 from inference.engines.base import Address, Description
+from inference.engines.checks import refuse_given
+from inference.engines.decoder import AnswerReader
 from inference.engines.openai import OpenAIEngine
-from inference.engines.reading import AnswerReader
-from inference.engines.requests import refuse_given
-from inference.engines.tgi_answers import TgiReader, tgi_error_for
+from inference.engines.tgi_decoder import TgiReader, tgi_error_for
 from inference.errors import EngineError, UnsupportedParameter
 
 MAX_STOPS = 4

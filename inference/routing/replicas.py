@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 from django.conf import settings
 from django.utils import timezone
 
-from inference.catalogue import EndpointSnapshot
+from inference.catalog.snapshots import EndpointSnapshot
 from inference.errors import EngineError, EngineOverloaded, EngineRefused, EngineUnavailable
-from inference.routing.circuit import Circuit
+from inference.routing.circuit_breaker import Circuit
 from inference.routing.throughput import Throughput
 
 # A conversation goes back to where its beginning is in the cache, unless that replica is busier than the least busy one

@@ -4,18 +4,19 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
-from inference import catalogue, metrics
-from inference.catalogue import ModelSnapshot
+from inference import metrics
+from inference.catalog import snapshots
+from inference.catalog.snapshots import ModelSnapshot
 from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines import engine_for
 from inference.engines.base import Engine
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, UnsupportedParameter
 from inference.metrics import Meter
-from inference.receipt import Receipt
 from inference.routing.affinity import affinity_of
-from inference.routing.line import Line, Ticket, line_for
+from inference.routing.queue import Line, Ticket, line_for
 from inference.routing.replicas import Replica, choose, replica_of
+from inference.runs.receipt import Receipt
 
 # A request that breaks whoever answers it must not reach them all; one that finds them full breaks nobody.
 MAX_ATTEMPTS: Final = 3
@@ -105,7 +106,7 @@ class Route:
     async def _enter(self, line: Line) -> Replica:
         self._meter.queued()
         # The wait for credits, or for one that failed in the end, was long enough for the endpoints to change.
-        replica = self.replica = await line.enter(catalogue.newest(self.model), self.ticket)
+        replica = self.replica = await line.enter(snapshots.newest(self.model), self.ticket)
         self._meter.admitted()
         self._receipt.endpoint_id = replica.endpoint.id
         return replica

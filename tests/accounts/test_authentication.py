@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import changes, key_format, keys
+from accounts import key_format, keys
 from accounts.errors import (
     AuthenticationFailed,
     ExpiredKey,
@@ -18,6 +18,7 @@ from accounts.errors import (
     UnknownUser,
 )
 from accounts.models import ApiKey, Membership, Project, Team, User
+from core import changes
 from tests.accounts.scenes import outcome, queries, until_remembered
 from tests.patience import eventually, until, within
 

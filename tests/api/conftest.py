@@ -9,7 +9,8 @@ import pytest
 from openai import OpenAI
 
 from accounts.models import Team
-from credits import audit, ledger
+from credits import ledger
+from credits.ledger import audit
 from credits.models import Hold
 from tests.api.scenes import Connect, Wire
 from tests.fakes.tgi import FakeTgi

@@ -11,7 +11,7 @@ from typing import Self
 
 from django.conf import settings
 
-from credits.proofs import places
+from proofs import scratch
 
 
 class Process:
@@ -22,7 +22,7 @@ class Process:
             [sys.executable, "-m", "tests.api.process"],
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"DATABASE_URL": places.database_url(), "DATA_DIR": str(settings.DATA_DIR)} | environment,
+            env=os.environ | {"DATABASE_URL": scratch.database_url(), "DATA_DIR": str(settings.DATA_DIR)} | environment,
             cwd=Path(__file__).parents[2],
         )
         assert self._process.stdout
@@ -57,12 +57,12 @@ def main() -> None:
     import django
 
     django.setup()
-    from config import server
+    from config import serving
     from config.asgi import application
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server.run(application, listener, "uvicorn", lambda: print(port, flush=True))
+    serving.run(application, listener, "uvicorn", lambda: print(port, flush=True))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
-from tests.inference.runs import run
+from tests.inference.started_runs import run
 from tests.patience import PATIENCE_SECONDS
 from tests.server import Server
 

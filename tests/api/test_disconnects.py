@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import Team
 from credits.models import Hold
 from inference.models import Endpoint, Run
-from inference.routing import line
+from inference.routing import queue
 from tests.api.scenes import Connect, Wire, balance, body, the_run
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano, prompt_tokens
@@ -150,10 +150,10 @@ def test_each_of_many_who_leave_the_line_is_out_of_it_within_a_second(
     with connect(body(stream=True)) as served:
         served.read_words(1)
         wires = [connect(question(number, stream=number % 2 == 0)) for number in range(MANY)]
-        until(lambda: line.waiting()[MODEL] == MANY)
+        until(lambda: queue.waiting()[MODEL] == MANY)
         assert Hold.objects.filter(state=Hold.State.OPEN).count() == MANY + 1
         leave_each(wires)
-        within(1, lambda: not line.waiting()[MODEL])
+        within(1, lambda: not queue.waiting()[MODEL])
         until(lambda: Run.objects.filter(endpoint=None, ending="disconnected", cost_nano=0).count() == MANY)
         assert len(asked(tgi)) == 1
     until(is_settled)

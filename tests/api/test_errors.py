@@ -13,14 +13,14 @@ from openai import OpenAI
 from pytest_django.fixtures import Settings
 
 from accounts.models import Team, User
-from api.errors import READINGS, describe
-from config import limits
+from config.serving import limits
 from credits.models import Account, Hold
 from inference.models import Run
 from tests.api.scenes import body
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import MODEL
 from tests.server import Server
+from web.errors import MEANINGS, describe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def post(raw: httpx2.Client, **fields: Any) -> httpx2.Response:
 
 def test_every_code_has_a_heading_in_the_documentation() -> None:
     from_the_server_itself = {limits.bad_request("").code, limits.server_error().code, limits.too_large().code}
-    assert {reading.code for reading in READINGS.values()} | from_the_server_itself <= DOCUMENTED
+    assert set(MEANINGS) | from_the_server_itself <= DOCUMENTED
 
 
 def test_what_nobody_foresaw_is_told_without_its_internals(caplog: pytest.LogCaptureFixture) -> None:

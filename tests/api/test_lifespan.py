@@ -9,7 +9,7 @@ from accounts.caller import Caller
 from accounts.models import Project, Team, User
 from config.asgi import application
 from credits.models import Account
-from inference import completion
+from inference.runs import spine
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, caller_in, chat, cost_nano
 
@@ -27,7 +27,7 @@ async def test_runs_that_are_under_way_are_charged_before_the_end(caller: Caller
     life = asyncio.ensure_future(application({"type": "lifespan"}, inbox.get, sent.put))  # type: ignore[arg-type]
     inbox.put_nowait({"type": "lifespan.startup"})
     assert await sent.get() == {"type": "lifespan.startup.complete"}
-    run = completion.start(caller, chat(), resumable=True)
+    run = spine.start(caller, chat(), resumable=True)
     async with run.subscribe() as reader:
         async for batch in reader:
             if batch.first + len(batch.chunks) > 3:

@@ -14,12 +14,12 @@ from accounts.models import ApiKey, Project, Team, User
 from credits import ledger
 from credits.models import Entry
 from inference.models import Endpoint, Price
-from inference.orphans import release
-from inference.receipts import find
+from inference.runs.orphans import release
+from inference.runs.receipts import find
 from tests.api.scenes import Connect, Wire, body, charges, the_run
 from tests.fakes.tgi import FakeTgi
-from tests.inference.runs import run
 from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano
+from tests.inference.started_runs import run
 from tests.patience import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Team
 from inference.models import Endpoint, Run
-from inference.routing.probing import FAILURES_BORNE
+from inference.routing.health_checks import FAILURES_BORNE
 from tests.api.scenes import body, charges, said
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.tgi import FakeTgi

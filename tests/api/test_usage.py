@@ -13,10 +13,10 @@ from openai import OpenAI
 
 from accounts.models import Project, Team, User
 from inference.models import Run
-from inference.usage import MAX_SPAN_DAYS
+from inference.runs.usage import MAX_SPAN_DAYS
 from tests.api.scenes import body, charges
 from tests.fakes.tgi import FakeTgi
-from tests.inference.runs import run
+from tests.inference.started_runs import run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 

@@ -145,7 +145,7 @@ def main() -> None:
     """Serve until told to stop."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
-    from config.server import run
+    from config.serving import run
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -10,7 +10,7 @@ def main() -> None:
     import django
 
     django.setup()
-    from console import mailer
+    from console.alerts import mailer
 
     mailer.start()
     print("ready", flush=True)

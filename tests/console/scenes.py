@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 from accounts import keys
-from tests.inference.runs import model, run
 from tests.inference.scenes import MODEL
+from tests.inference.started_runs import model, run
 from tests.patience import within
 
 __all__ = ["MODEL", "Page", "call_for_a_second", "model", "read", "run"]

@@ -5,11 +5,11 @@ from uuid import uuid4
 
 from accounts.models import Project, Team, User
 from credits import ledger
-from credits.book import Spender
-from credits.commit import commit_within
-from credits.operations import Held, Settle, Take
+from credits.ledger.book import Spender
+from credits.ledger.commit import commit_within
+from credits.ledger.operations import Held, Settle, Take
 from inference.models import Run
-from tests.inference.runs import run
+from tests.inference.started_runs import run
 
 DOLLAR = 1_000_000_000
 

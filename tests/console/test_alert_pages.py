@@ -5,7 +5,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Project, Team, User
-from credits import alerts, ledger
+from credits import alerts
+from credits.budgets import limits
 from credits.models import Account, Alert
 from tests.console.conftest import Browser
 from tests.console.spending import DOLLAR, grant, spend
@@ -65,8 +66,8 @@ def test_what_was_reached_and_what_was_sent_is_listed(
     browser: Browser, owner: User, member: User, team: Team, project: Project
 ) -> None:
     grant(team, 10)
-    ledger.set_low_balance(team.pk, 9 * DOLLAR)
-    ledger.set_budget(
+    limits.set_low_balance(team.pk, 9 * DOLLAR)
+    limits.set_budget(
         team.pk,
         scope="project",
         reference=str(project.pk),

@@ -11,7 +11,8 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import Project, Team, User
 from credits import ledger
-from credits.budget_use import NEAR_PERCENT, budget_uses, near_uses, use_of
+from credits.budgets import limits
+from credits.budgets.use import NEAR_PERCENT, budget_uses, near_uses, use_of
 from credits.models import Account, Budget, Hold
 from tests.console.conftest import Browser
 from tests.console.scenes import Page
@@ -24,7 +25,7 @@ URL = "/console/teams/acme/billing"
 
 def budget(team: Team, scope: str, reference: str = "", *, dollars: int = 10, period: str = "month") -> Budget:
     """Set a budget."""
-    return ledger.set_budget(team.pk, scope=scope, reference=reference, period=period, limit_nano=dollars * DOLLAR)
+    return limits.set_budget(team.pk, scope=scope, reference=reference, period=period, limit_nano=dollars * DOLLAR)
 
 
 def test_the_page_adds_up(browser: Browser, owner: User, member: User, team: Team, project: Project) -> None:
@@ -70,8 +71,8 @@ def test_a_member_sees_the_budgets_that_bind_him_and_nobodys_holds(
 
 
 def test_a_plan_says_whether_this_months_grant_was_given(browser: Browser, owner: User, team: Team) -> None:
-    plan = ledger.save_plan("Research", monthly_grant_nano=5 * DOLLAR, monthly_cap_nano=2 * DOLLAR)
-    ledger.set_plan(team.pk, plan.pk)
+    plan = limits.save_plan("Research", monthly_grant_nano=5 * DOLLAR, monthly_cap_nano=2 * DOLLAR)
+    limits.set_plan(team.pk, plan.pk)
     page = browser(owner).get(URL).content.decode()
     assert "is in the balance" in page
     assert "Cap of the plan" in page
@@ -119,7 +120,7 @@ def test_a_window_that_is_over_counts_nothing_any_more(team: Team, member: User,
 def test_the_database_and_the_page_agree_on_what_is_near(
     team: Team, limit_nano: int, spent_nano: int, percent: int, is_near: bool
 ) -> None:
-    made = ledger.set_budget(team.pk, scope="team", period="total", limit_nano=limit_nano)
+    made = limits.set_budget(team.pk, scope="team", period="total", limit_nano=limit_nano)
     Budget.objects.update(spent_nano=spent_nano)
     made.refresh_from_db()
     assert use_of(made).percent == percent

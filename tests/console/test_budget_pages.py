@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import Project, Team, User
-from credits import ledger
+from credits.budgets import limits
 from credits.errors import InsufficientCredits
 from credits.models import Budget
 from tests.console.conftest import Browser
@@ -120,9 +120,9 @@ def test_a_budget_is_changed_and_shows_what_it_was(browser: Browser, owner: User
 
 
 def test_of_the_teams_own_only_the_thresholds_are_set(browser: Browser, owner: User, team: Team) -> None:
-    plan = ledger.save_plan("Research", monthly_grant_nano=0, monthly_cap_nano=5 * DOLLAR)
-    ledger.set_plan(team.pk, plan.pk)
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=2 * DOLLAR)
+    plan = limits.save_plan("Research", monthly_grant_nano=0, monthly_cap_nano=5 * DOLLAR)
+    limits.set_plan(team.pk, plan.pk)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=2 * DOLLAR)
     client = browser(owner)
     for made in Budget.objects.all():
         page = client.get(f"{URL}/{made.pk}").content.decode()

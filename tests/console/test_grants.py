@@ -8,8 +8,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import Team, User
-from credits.balances import balance_of
 from credits.models import Entry
+from credits.reports.balances import balance_of
 from tests.console.conftest import Browser
 from tests.console.scenes import Page
 

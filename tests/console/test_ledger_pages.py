@@ -12,13 +12,13 @@ from django.core.management import CommandError, call_command
 from accounts import keys
 from accounts.models import Project, Team, User
 from console.access import Seat
-from console.entries import ENTRIES_PER_PAGE, read_all
+from console.reports.entries import ENTRIES_PER_PAGE, read_all
 from credits import ledger
 from credits.models import Account, Entry
-from inference.downloads import csv_lines
 from tests.console.conftest import Browser
 from tests.console.downloads import fetch
 from tests.console.spending import DOLLAR, grant, spend
+from web.downloads import csv_lines
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
 

@@ -16,10 +16,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Team, User
-from console import mailer
+from console.alerts import mailer
 from credits import alerts, ledger
+from credits.budgets import limits
 from credits.models import NANO, Alert
-from credits.proofs import places
+from proofs import scratch
 from tests.fakes.smtp import FakeSmtp
 from tests.patience import PATIENCE_SECONDS, Stopwatch, until
 from tests.postgresql import free_port
@@ -44,7 +45,7 @@ def alert(team: Team) -> Alert:
 def alert_of(team: Team) -> Alert:
     """Have a team's daily budget spent by half."""
     ledger.grant(team.pk, 10 * NANO, reason="start", actor="tests")
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
     now = timezone.now()
     return Alert.objects.create(
         account_id=team.pk,
@@ -77,7 +78,7 @@ def another_process(**environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ
-        | {"DATABASE_URL": places.database_url(), "DATA_DIR": str(django_settings.DATA_DIR)}
+        | {"DATABASE_URL": scratch.database_url(), "DATA_DIR": str(django_settings.DATA_DIR)}
         | environment,
         cwd=Path(__file__).parents[2],
     )

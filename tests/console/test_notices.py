@@ -6,9 +6,10 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import keys
 from accounts.models import Project, Team, User
-from console.notices import Notice, notices_of, team_notices
+from console.alerts.notices import Notice, notices_of, team_notices
 from console.templatetags.credit import binds
 from credits import ledger
+from credits.budgets import limits
 from credits.models import Budget
 from tests.console.conftest import Browser
 from tests.console.spending import DOLLAR, grant, spend
@@ -23,7 +24,7 @@ def spent(team: Team, project: Project, member: User) -> Team:
     """A team that spent 90% of what its project may spend in a month."""
     grant(team)
     reference = str(project.pk)
-    ledger.set_budget(team.pk, scope="project", reference=reference, period="month", limit_nano=10 * DOLLAR)
+    limits.set_budget(team.pk, scope="project", reference=reference, period="month", limit_nano=10 * DOLLAR)
     spend(project, member, 9 * DOLLAR)
     return team
 
@@ -60,8 +61,8 @@ def test_the_teams_own_limits_are_for_an_operator_to_raise(
     browser: Browser, owner: User, member: User, team: Team, project: Project
 ) -> None:
     grant(team)
-    plan = ledger.save_plan("Research", monthly_grant_nano=0, monthly_cap_nano=DOLLAR)
-    ledger.set_plan(team.pk, plan.pk)
+    plan = limits.save_plan("Research", monthly_grant_nano=0, monthly_cap_nano=DOLLAR)
+    limits.set_plan(team.pk, plan.pk)
     spend(project, member, DOLLAR)
     page = browser(owner).get(BILLING).content.decode()
     assert "The monthly cap of the plan of team acme is used up" in page
@@ -73,9 +74,9 @@ def test_a_balance_below_the_teams_mark_is_told(
     browser: Browser, owner: User, member: User, operator: User, team: Team
 ) -> None:
     grant(team, 2)
-    ledger.set_low_balance(team.pk, 2 * DOLLAR)
+    limits.set_low_balance(team.pk, 2 * DOLLAR)
     assert team_notices(team) == []
-    ledger.set_low_balance(team.pk, 3 * DOLLAR)
+    limits.set_low_balance(team.pk, 3 * DOLLAR)
     page = browser(owner).get(BILLING).content.decode()
     assert "Credits of team acme run low" in page
     assert "the balance is $2.00, below the $3.00" in page
@@ -108,7 +109,7 @@ def test_a_notice_binds_its_project_or_all_of_its_team(place: str, path: str, ex
 
 def test_a_key_that_runs_dry_warns_nobody_else(browser: Browser, owner: User, member: User, team: Team) -> None:
     key, _ = keys.create(name="nightly", issuer=member, team=team)
-    ledger.set_budget(team.pk, scope="key", reference=key.pk, period="total", limit_nano=0)
+    limits.set_budget(team.pk, scope="key", reference=key.pk, period="total", limit_nano=0)
     assert team_notices(team) == []
 
 
@@ -135,9 +136,9 @@ def test_looking_for_notices_costs_the_same_for_many_teams(operator: User, owner
     before = count()
     for number in range(3):
         team = Team.objects.create_with_owner(f"t{number}", owner)
-        ledger.set_low_balance(team.pk, DOLLAR)
+        limits.set_low_balance(team.pk, DOLLAR)
         for scope, reference in (("team", ""), ("project", str(team.projects.get().pk))):
-            ledger.set_budget(team.pk, scope=scope, reference=reference, period="day", limit_nano=0)
+            limits.set_budget(team.pk, scope=scope, reference=reference, period="day", limit_nano=0)
     assert count() == before <= 3
     assert len(notices_of(operator)) == 10
 
@@ -147,6 +148,6 @@ def test_a_budget_that_names_another_teams_project_tells_nothing_of_that(
 ) -> None:
     foreign = Project.objects.get(team__slug="elsewhere")
     for reference in (str(foreign.pk), "nonsense", "9" * 40):
-        ledger.set_budget(team.pk, scope="project", reference=reference, period="day", limit_nano=0)
+        limits.set_budget(team.pk, scope="project", reference=reference, period="day", limit_nano=0)
     assert team_notices(team) == []
     assert "elsewhere" not in browser(owner).get(BILLING).content.decode()

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from console import once
+from console.forms import once
 from console.models import SpentForm
 
 

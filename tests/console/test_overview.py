@@ -8,14 +8,14 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Project, User
-from console import usage
-from console.chart import HEIGHT, MAX_PARTS, OTHER, WIDTH, Chart, chart, group_of
+from console.reports import usage
+from console.reports.chart import HEIGHT, MAX_PARTS, OTHER, WIDTH, Chart, chart, group_of
 from credits import ledger
-from credits.balances import balance_of
 from credits.models import Account, Hold
+from credits.reports.balances import balance_of
 from inference.models import Run
-from inference.usage import Amount, Dimension, Span
-from inference.usage import usage as summed
+from inference.runs.usage import Amount, Dimension, Span
+from inference.runs.usage import usage as summed
 from tests.console.conftest import Browser
 from tests.console.downloads import fetch
 from tests.console.scenes import Page, run

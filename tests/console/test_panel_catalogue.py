@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inference.admin_forms import PRICE_LEAD
+from inference.admin.forms import PRICE_LEAD
 from inference.models import Endpoint, Model, Price
 from tests.console.scenes import MODEL, model
 

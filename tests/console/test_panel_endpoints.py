@@ -10,14 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inference import health, run_ids
-from inference.catalogue import snapshot_of
+from core import ids
+from inference.catalog.snapshots import snapshot_of
 from inference.errors import EngineUnavailable
 from inference.models import Endpoint, Model, ProcessReport
-from inference.reports import BELIEVED_FOR, ReplicaReport, Report
-from inference.routing import replicas
-from inference.routing.circuit import CircuitState
+from inference.routing import health, replicas
+from inference.routing.circuit_breaker import CircuitState
 from inference.routing.replicas import Replica, replica_of
+from inference.routing.reports import BELIEVED_FOR, ReplicaReport, Report
 from tests.console.scenes import MODEL, model
 from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS
@@ -53,9 +53,9 @@ def replica(endpoint: Endpoint) -> Iterator[Replica]:
 @pytest.fixture
 def another_process() -> Iterator[None]:
     """Serve beside others."""
-    run_ids.name_process("0a0a0a0a")
+    ids.name_process("0a0a0a0a")
     yield
-    run_ids.name_process("")
+    ids.name_process("")
 
 
 def reported(process: str, *told: ReplicaReport, waiting: dict[str, int] | None = None, ago: int = 0) -> None:

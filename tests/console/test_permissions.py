@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import ApiKey, Membership, Project, Team, User
-from credits import ledger
+from credits.budgets import limits
 from credits.models import Budget
 from tests.console.conftest import Browser
 from tests.console.scenes import run
@@ -88,9 +88,9 @@ def names(cast: dict[str, User | None], owner: User, member: User, stranger: Use
         "members_run": f"req_{run(project, member).pk}",
         "strangers_run": f"req_{run(foreign, stranger).pk}",
         "open_run": f"req_{hold_run(project)}",
-        "team_budget": ledger.set_budget(team.pk, scope="team", **limit).pk,
-        "project_budget": ledger.set_budget(team.pk, scope="project", reference=str(project.pk), **limit).pk,
-        "strangers_budget": ledger.set_budget(elsewhere.pk, scope="project", reference=str(foreign.pk), **limit).pk,
+        "team_budget": limits.set_budget(team.pk, scope="team", **limit).pk,
+        "project_budget": limits.set_budget(team.pk, scope="project", reference=str(project.pk), **limit).pk,
+        "strangers_budget": limits.set_budget(elsewhere.pk, scope="project", reference=str(foreign.pk), **limit).pk,
         "owners_key": keys.create(name="o", issuer=owner, team=team)[0].pk,
         "members_key": keys.create(name="m", issuer=member, team=team)[0].pk,
         "strangers_key": keys.create(name="s", issuer=stranger, team=elsewhere)[0].pk,

@@ -6,10 +6,10 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from console.addresses import client_network
 from console.throttle import Throttle
 from tests.patience import until
 from tests.redis_server import RedisServer
+from web.client_address import client_network
 
 
 class Clock:

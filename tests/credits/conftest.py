@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from accounts.models import Team
-from credits import audit, ledger
+from credits import ledger
+from credits.ledger import audit
 from credits.models import Account
 
 DOLLAR = 1_000_000_000

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from credits import ledger
 from credits.ledger import Held
-from credits.proofs import places
+from proofs import scratch
 
 DOLLAR = 1_000_000_000
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ def spend(account_id: int, cost_nano: int) -> ledger.Settlement:
 def child(*arguments: object, database_url: str = "") -> subprocess.Popen[str]:
     """Start another process on the same database, up to where it waits for a line on its standard input."""
     environment = os.environ | {
-        "DATABASE_URL": database_url or places.database_url(),
+        "DATABASE_URL": database_url or scratch.database_url(),
         "DATA_DIR": str(settings.DATA_DIR),
     }
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Membership, Team, User
-from credits import ledger
+from credits.budgets import limits
 from credits.models import NANO, Account, Alert, Budget, Entry, Plan
 from tests.console.scenes import Page, read
 from tests.credits.scenes import spend
@@ -153,8 +153,8 @@ def test_a_budget_of_nothing_is_shown_without_dividing_by_it(panel: Client, team
 
 
 def test_the_cap_of_a_plan_is_looked_at_here_and_changed_with_its_plan(panel: Client, team: Team) -> None:
-    plan = ledger.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=3 * NANO)
-    ledger.set_plan(team.pk, plan.pk)
+    plan = limits.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=3 * NANO)
+    limits.set_plan(team.pk, plan.pk)
     cap = Budget.objects.get()
     assert "$3.00" in panel.get(change(cap)).content.decode()
     assert panel.post(change(cap), {"limit": "9", "alerts_at": ""}).status_code == 403
@@ -205,7 +205,7 @@ def test_plans_are_made_and_given(panel: Client, team: Team) -> None:
     ],
 )
 def test_a_plan_that_cannot_be_meant_is_not_made(panel: Client, team: Team, fields: dict[str, str]) -> None:
-    ledger.save_plan("taken", monthly_grant_nano=0, monthly_cap_nano=None)
+    limits.save_plan("taken", monthly_grant_nano=0, monthly_cap_nano=None)
     values = {"name": "free", "grant": "2", "cap": "3", **fields}
     assert "errornote" in panel.post(reverse("admin:credits_plan_add"), values).content.decode()
     assert Plan.objects.count() == 1
@@ -218,7 +218,7 @@ def test_a_plan_or_a_team_that_is_not_there_cannot_be_given(panel: Client, team:
 
 
 def test_an_alert_is_only_looked_at(panel: Client, team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
     spend(team.pk, NANO)
     alert = Alert.objects.get()
     Alert.objects.update(sent_at=timezone.now(), sent_to="ada@example.org", error="", attempts=3)
@@ -234,8 +234,8 @@ def test_an_alert_is_only_looked_at(panel: Client, team: Team) -> None:
 
 
 def test_only_those_with_the_permission_set_limits(enter: Enter, team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO)
-    plan = ledger.save_plan("free", monthly_grant_nano=NANO, monthly_cap_nano=None)
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO)
+    plan = limits.save_plan("free", monthly_grant_nano=NANO, monthly_cap_nano=None)
     delete = reverse("admin:credits_budget_delete", args=[budget.pk])
     plan_page = reverse("admin:credits_plan_change", args=[plan.pk])
     looking = enter("view_budget", "view_plan", "view_account", "view_alert")
@@ -261,9 +261,9 @@ def test_only_those_with_the_permission_set_limits(enter: Enter, team: Team) -> 
 
 
 def test_every_page_keeps_to_the_policy(panel: Client, team: Team) -> None:
-    plan = ledger.save_plan("free", monthly_grant_nano=NANO, monthly_cap_nano=NANO)
-    ledger.set_plan(team.pk, plan.pk)
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
+    plan = limits.save_plan("free", monthly_grant_nano=NANO, monthly_cap_nano=NANO)
+    limits.set_plan(team.pk, plan.pk)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=2 * NANO, alert_percents=[50])
     spend(team.pk, NANO)
     rows = {"plan": plan, "budget": Budget.objects.get(origin="set"), "alert": Alert.objects.first()}
     addresses = [ADD, GIVE, reverse("admin:credits_plan_add"), reverse("admin:admin_logentry_changelist")]

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Membership, Team, User
 from credits import alerts, ledger
 from credits.alerts import CLAIM_SECONDS, GIVE_UP_AFTER
+from credits.budgets import limits
 from credits.errors import InvalidAmount, InvalidBudget, InvalidRecipients, UnknownAccount, UnknownBudget
 from credits.models import Alert, Budget
 from tests.credits.scenes import DOLLAR, spend
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=Tru
 
 
 def test_crossing_a_threshold_is_recorded_once_in_a_window(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR)
     for _ in range(3):
         spend(team.pk, DOLLAR)
     assert [alert.percent for alert in list(alerts.pending())] == [50]
@@ -26,19 +27,19 @@ def test_crossing_a_threshold_is_recorded_once_in_a_window(team: Team) -> None:
     waiting = list(alerts.pending())
     assert [alert.percent for alert in waiting] == [50, 80, 90, 100]
     assert (waiting[-1].limit_nano, waiting[-1].reached_nano) == (4 * DOLLAR, 4 * DOLLAR)
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=7 * DOLLAR)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=7 * DOLLAR)
     spend(team.pk, 3 * DOLLAR)
     assert Alert.objects.count() == 4
 
 
 def test_a_limit_set_below_what_was_spent_is_an_alert_too(team: Team) -> None:
     spend(team.pk, DOLLAR)
-    ledger.set_budget(team.pk, scope="team", period="total", limit_nano=DOLLAR, alert_percents=[100])
+    limits.set_budget(team.pk, scope="team", period="total", limit_nano=DOLLAR, alert_percents=[100])
     assert [alert.percent for alert in list(alerts.pending())] == [100]
 
 
 def test_a_low_balance_is_recorded_once_a_day(team: Team) -> None:
-    ledger.set_low_balance(team.pk, 8 * DOLLAR)
+    limits.set_low_balance(team.pk, 8 * DOLLAR)
     spend(team.pk, 2 * DOLLAR)
     assert not alerts.pending()
     spend(team.pk, DOLLAR)
@@ -48,39 +49,39 @@ def test_a_low_balance_is_recorded_once_a_day(team: Team) -> None:
     spend(team.pk, 6 * DOLLAR)
     assert Alert.objects.count() == 1
     with pytest.raises(InvalidAmount):
-        ledger.set_low_balance(team.pk, -1)
+        limits.set_low_balance(team.pk, -1)
 
 
 def test_thresholds_stay_when_a_limit_changes_and_can_be_changed_alone(team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR, alert_percents=[75])
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR, alert_percents=[75])
     spend(team.pk, 2 * DOLLAR)
-    assert ledger.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR).alert_percents == "75"
+    assert limits.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR).alert_percents == "75"
     assert not alerts.pending()
-    assert ledger.set_alert_percents(team.pk, budget.pk, [90, 40, 40]).alert_percents == "40,90"
+    assert limits.set_alert_percents(team.pk, budget.pk, [90, 40, 40]).alert_percents == "40,90"
     assert [alert.percent for alert in alerts.pending()] == [40]
-    assert ledger.set_alert_percents(team.pk, budget.pk, []).alert_percents == ""
+    assert limits.set_alert_percents(team.pk, budget.pk, []).alert_percents == ""
     impossible_ones: list[list[Any]] = [[0], [101], [True], [0.5]]
     for impossible in impossible_ones:
         with pytest.raises(InvalidBudget):
-            ledger.set_alert_percents(team.pk, budget.pk, impossible)
+            limits.set_alert_percents(team.pk, budget.pk, impossible)
     with pytest.raises(UnknownBudget):
-        ledger.set_alert_percents(Team.objects.create(slug="others").pk, budget.pk, [50])
+        limits.set_alert_percents(Team.objects.create(slug="others").pk, budget.pk, [50])
 
 
 def test_a_threshold_that_is_set_the_next_day_says_nothing_of_the_day_before(team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR, alert_percents=[])
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR, alert_percents=[])
     yesterday = budget.window_start - timedelta(days=1)
     Budget.objects.update(window_start=yesterday, spent_nano=3 * DOLLAR)
-    assert ledger.set_alert_percents(team.pk, budget.pk, [50]).spent_nano == 0
+    assert limits.set_alert_percents(team.pk, budget.pk, [50]).spent_nano == 0
     assert not alerts.pending()
 
 
 def test_the_cap_of_a_plan_keeps_its_thresholds(team: Team) -> None:
-    plan = ledger.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=DOLLAR)
-    ledger.set_plan(team.pk, plan.pk)
+    plan = limits.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=DOLLAR)
+    limits.set_plan(team.pk, plan.pk)
     cap = Budget.objects.get(origin="plan")
-    ledger.set_alert_percents(team.pk, cap.pk, [33])
-    ledger.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=2 * DOLLAR, plan_id=plan.pk)
+    limits.set_alert_percents(team.pk, cap.pk, [33])
+    limits.save_plan("free", monthly_grant_nano=0, monthly_cap_nano=2 * DOLLAR, plan_id=plan.pk)
     cap.refresh_from_db()
     assert (cap.limit_nano, cap.alert_percents) == (2 * DOLLAR, "33")
 
@@ -88,7 +89,7 @@ def test_the_cap_of_a_plan_keeps_its_thresholds(team: Team) -> None:
 @pytest.fixture
 def low(team: Team) -> Alert:
     """An alert that is to be sent."""
-    ledger.set_low_balance(team.pk, 10 * DOLLAR)
+    limits.set_low_balance(team.pk, 10 * DOLLAR)
     spend(team.pk, 1)
     return Alert.objects.get()
 
@@ -141,7 +142,7 @@ def test_one_claim_takes_all_alerts_of_one_team(team: Team) -> None:
     other = Team.objects.create(slug="others")
     ledger.grant(other.pk, 10 * DOLLAR, reason="start", actor="a")
     for each in (team, other):
-        ledger.set_budget(each.pk, scope="team", period="day", limit_nano=2 * DOLLAR, alert_percents=[50, 100])
+        limits.set_budget(each.pk, scope="team", period="day", limit_nano=2 * DOLLAR, alert_percents=[50, 100])
         spend(each.pk, 2 * DOLLAR)
     assert [[alert.percent for alert in alerts.claim()] for _ in range(3)] == [[50, 100], [50, 100], []]
 

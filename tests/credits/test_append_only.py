@@ -9,8 +9,9 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, transaction
 
 from accounts.models import Team
-from credits import audit, ledger, triggers
-from credits.hashing import EntryRecord, chain_problems, entry_hash
+from credits import ledger
+from credits.ledger import audit, triggers
+from credits.ledger.hashing import EntryRecord, chain_problems, entry_hash
 from credits.models import Account, Entry, Hold
 from tests.credits.scenes import DOLLAR, take
 

@@ -6,9 +6,11 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
 from accounts.models import Team
-from credits import audit, budgets, ledger, triggers
+from credits import ledger
+from credits.budgets import limits, rows
 from credits.errors import BudgetLimit, InsufficientCredits, InvalidAmount, UnknownBudget
-from credits.hashing import entry_hash
+from credits.ledger import audit, triggers
+from credits.ledger.hashing import entry_hash
 from credits.models import Account, Budget, Entry
 from credits.money import MAX_AMOUNT_NANO
 from tests.credits.scenes import DOLLAR, outcomes, spend, take
@@ -27,7 +29,7 @@ def _refusal(account_id: int, amount_nano: int) -> InsufficientCredits:
 
 @pytest.mark.parametrize(("scope", "reference"), [("team", ""), ("project", PROJECT), ("key", KEY)])
 def test_a_budget_refuses_what_exceeds_it_and_says_which_it_is(team: Team, scope: str, reference: str) -> None:
-    ledger.set_budget(team.pk, scope=scope, reference=reference, period="total", limit_nano=2 * DOLLAR)
+    limits.set_budget(team.pk, scope=scope, reference=reference, period="total", limit_nano=2 * DOLLAR)
     refusal = _refusal(team.pk, 3 * DOLLAR)
     assert refusal.refused_by == BudgetLimit(scope, reference, "total", 2 * DOLLAR, None)
     assert f"the total budget of the {scope} {reference}".strip() in str(refusal)
@@ -36,13 +38,13 @@ def test_a_budget_refuses_what_exceeds_it_and_says_which_it_is(team: Team, scope
 
 
 def test_the_balance_is_named_where_it_is_the_balance_that_refuses(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=20 * DOLLAR)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=20 * DOLLAR)
     assert _refusal(team.pk, 11 * DOLLAR).refused_by == "balance"
 
 
 def test_the_tightest_of_several_budgets_wins(team: Team) -> None:
     for scope, reference, dollars in (("team", "", 4), ("project", PROJECT, 2), ("key", KEY, 3), ("key", "k2", 1)):
-        ledger.set_budget(team.pk, scope=scope, reference=reference, period="total", limit_nano=dollars * DOLLAR)
+        limits.set_budget(team.pk, scope=scope, reference=reference, period="total", limit_nano=dollars * DOLLAR)
     assert asyncio.run(take(team.pk, 2 * DOLLAR)).amount_nano == 2 * DOLLAR
     refused_by = _refusal(team.pk, 1).refused_by
     assert isinstance(refused_by, BudgetLimit)
@@ -50,14 +52,14 @@ def test_the_tightest_of_several_budgets_wins(team: Team) -> None:
 
 
 def test_other_projects_and_keys_do_not_count_in_a_budget(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="project", reference="another", period="total", limit_nano=0)
-    ledger.set_budget(team.pk, scope="key", reference=PROJECT, period="total", limit_nano=0)
-    ledger.set_budget(team.pk, scope="project", reference=KEY, period="total", limit_nano=0)
+    limits.set_budget(team.pk, scope="project", reference="another", period="total", limit_nano=0)
+    limits.set_budget(team.pk, scope="key", reference=PROJECT, period="total", limit_nano=0)
+    limits.set_budget(team.pk, scope="project", reference=KEY, period="total", limit_nano=0)
     assert spend(team.pk, DOLLAR).charged_nano == DOLLAR
 
 
 def test_a_budget_that_other_holds_use_is_told_from_one_that_is_spent(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=2 * DOLLAR)
+    limits.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=2 * DOLLAR)
 
     async def scene() -> None:
         held = await take(team.pk, 2 * DOLLAR)
@@ -76,8 +78,8 @@ def test_a_budget_that_other_holds_use_is_told_from_one_that_is_spent(team: Team
 
 
 def test_a_budget_that_refuses_for_good_is_named_before_one_that_is_only_in_use(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="total", limit_nano=5 * DOLLAR)
-    ledger.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=DOLLAR)
+    limits.set_budget(team.pk, scope="team", period="total", limit_nano=5 * DOLLAR)
+    limits.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=DOLLAR)
 
     async def others() -> None:
         await ledger.hold(team.pk, 5 * DOLLAR, run="r", project="p", key="k2", seconds=60)
@@ -92,14 +94,14 @@ def test_what_was_spent_and_held_before_a_budget_was_made_counts_in_it(team: Tea
     spend(team.pk, 3 * DOLLAR)
     asyncio.run(take(team.pk, DOLLAR))
     ledger.correct(team.pk, -DOLLAR, reason="no charge", actor="a")
-    budget = ledger.set_budget(team.pk, scope="key", reference=KEY, period="month", limit_nano=2 * DOLLAR)
+    budget = limits.set_budget(team.pk, scope="key", reference=KEY, period="month", limit_nano=2 * DOLLAR)
     assert (budget.spent_nano, budget.held_nano, budget.available_nano) == (3 * DOLLAR, DOLLAR, 0)
     assert _refusal(team.pk, 1).available_nano == 0
     assert asyncio.run(take(team.pk, 0)).amount_nano == 0
 
 
 def test_a_budget_lowered_below_an_open_hold_lets_it_charge_what_it_set_aside(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR)
 
     async def scene() -> ledger.Settlement:
         held = await take(team.pk, 4 * DOLLAR)
@@ -114,12 +116,12 @@ def test_a_budget_lowered_below_an_open_hold_lets_it_charge_what_it_set_aside(te
 
 
 def _lower(account_id: int) -> None:
-    ledger.set_budget(account_id, scope="team", period="day", limit_nano=DOLLAR)
+    limits.set_budget(account_id, scope="team", period="day", limit_nano=DOLLAR)
     connection.close()
 
 
 def test_an_expired_hold_charges_at_most_what_the_budget_has_left(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=3 * DOLLAR)
+    limits.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=3 * DOLLAR)
 
     async def scene() -> ledger.Settlement:
         expired = await take(team.pk, 3 * DOLLAR, seconds=0.01)
@@ -132,7 +134,7 @@ def test_an_expired_hold_charges_at_most_what_the_budget_has_left(team: Team) ->
 
 
 def test_a_refused_extension_leaves_the_hold_as_it_was(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="project", reference=PROJECT, period="day", limit_nano=3 * DOLLAR)
+    limits.set_budget(team.pk, scope="project", reference=PROJECT, period="day", limit_nano=3 * DOLLAR)
 
     async def scene() -> None:
         held = await take(team.pk, 2 * DOLLAR, seconds=60)
@@ -169,7 +171,7 @@ def test_a_hold_takes_as_much_as_there_is_between_its_bounds(team: Team) -> None
 
 @pytest.mark.parametrize("period", ["day", "month"])
 def test_a_new_window_begins_with_nothing_spent_and_keeps_what_is_held(team: Team, period: str) -> None:
-    ledger.set_budget(team.pk, scope="team", period=period, limit_nano=5 * DOLLAR)
+    limits.set_budget(team.pk, scope="team", period=period, limit_nano=5 * DOLLAR)
     spend(team.pk, 3 * DOLLAR)
     asyncio.run(take(team.pk, DOLLAR))
     assert _refusal(team.pk, 2 * DOLLAR).available_nano == DOLLAR
@@ -179,14 +181,14 @@ def test_a_new_window_begins_with_nothing_spent_and_keeps_what_is_held(team: Tea
     assert (refusal.available_nano, refusal.is_blocked) == (4 * DOLLAR, True)
     budget = Budget.objects.get()
     assert (budget.spent_nano, budget.held_nano) == (0, DOLLAR)
-    assert budget.window_start == budgets.window_start(period, timezone.now())
+    assert budget.window_start == rows.window_start(period, timezone.now())
     assert isinstance(refusal.refused_by, BudgetLimit)
-    assert refusal.refused_by.resets_at == budgets.window_end(period, budget.window_start)
+    assert refusal.refused_by.resets_at == rows.window_end(period, budget.window_start)
 
 
 def _live_in_the_last_window(period: str) -> None:
     """Make it so that all was charged in the last moment of the last window; the entries' chain is put right too."""
-    past = budgets.window_start(period, timezone.now()) - timedelta(seconds=1)
+    past = rows.window_start(period, timezone.now()) - timedelta(seconds=1)
     triggers.drop(DEFAULT_DB_ALIAS)
     previous = ""
     for entry in Entry.objects.order_by("sequence"):
@@ -196,21 +198,21 @@ def _live_in_the_last_window(period: str) -> None:
         Entry.objects.filter(pk=entry.pk).update(hash=previous)
     triggers.create(DEFAULT_DB_ALIAS)
     Account.objects.update(entry_hash=previous)
-    Budget.objects.update(window_start=budgets.window_start(period, past))
+    Budget.objects.update(window_start=rows.window_start(period, past))
 
 
 def test_windows_begin_at_midnight_and_on_the_first_in_utc() -> None:
     now = datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC)
-    assert budgets.window_start("day", now) == datetime(2028, 2, 29, tzinfo=UTC)
-    assert budgets.window_start("month", now) == datetime(2028, 2, 1, tzinfo=UTC)
-    assert budgets.window_end("day", datetime(2028, 2, 29, tzinfo=UTC)) == datetime(2028, 3, 1, tzinfo=UTC)
-    assert budgets.window_end("month", datetime(2027, 12, 1, tzinfo=UTC)) == datetime(2028, 1, 1, tzinfo=UTC)
-    assert budgets.window_end("total", budgets.window_start("total", now)) is None
+    assert rows.window_start("day", now) == datetime(2028, 2, 29, tzinfo=UTC)
+    assert rows.window_start("month", now) == datetime(2028, 2, 1, tzinfo=UTC)
+    assert rows.window_end("day", datetime(2028, 2, 29, tzinfo=UTC)) == datetime(2028, 3, 1, tzinfo=UTC)
+    assert rows.window_end("month", datetime(2027, 12, 1, tzinfo=UTC)) == datetime(2028, 1, 1, tzinfo=UTC)
+    assert rows.window_end("total", rows.window_start("total", now)) is None
 
 
 def test_a_window_that_has_begun_goes_on_if_the_clock_is_set_back(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR)
-    tomorrow = budgets.window_start("day", timezone.now()) + timedelta(days=1)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=5 * DOLLAR)
+    tomorrow = rows.window_start("day", timezone.now()) + timedelta(days=1)
     Budget.objects.update(window_start=tomorrow)
     spend(team.pk, 3 * DOLLAR)
     budget = Budget.objects.get()
@@ -219,26 +221,26 @@ def test_a_window_that_has_begun_goes_on_if_the_clock_is_set_back(team: Team) ->
 
 
 def test_a_removed_budget_refuses_nothing_any_more(team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=0)
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=0)
     stranger = Team.objects.create(slug="strangers")
     with pytest.raises(UnknownBudget):
-        ledger.remove_budget(stranger.pk, budget.pk)
-    ledger.remove_budget(team.pk, budget.pk)
+        limits.remove_budget(stranger.pk, budget.pk)
+    limits.remove_budget(team.pk, budget.pk)
     assert spend(team.pk, DOLLAR).charged_nano == DOLLAR
     with pytest.raises(UnknownBudget):
-        ledger.remove_budget(team.pk, budget.pk)
+        limits.remove_budget(team.pk, budget.pk)
 
 
 def test_setting_a_budget_again_changes_it(team: Team) -> None:
-    first = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=DOLLAR)
+    first = limits.set_budget(team.pk, scope="team", period="day", limit_nano=DOLLAR)
     spend(team.pk, DOLLAR)
-    again = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=3 * DOLLAR, alert_percents=[75])
+    again = limits.set_budget(team.pk, scope="team", period="day", limit_nano=3 * DOLLAR, alert_percents=[75])
     assert (again.pk, again.spent_nano, again.alert_percents) == (first.pk, DOLLAR, "75")
     assert spend(team.pk, DOLLAR).charged_nano == DOLLAR
 
 
 def test_a_budget_that_does_not_add_up_is_named(team: Team) -> None:
-    budget = ledger.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=5 * DOLLAR)
+    budget = limits.set_budget(team.pk, scope="key", reference=KEY, period="total", limit_nano=5 * DOLLAR)
     spend(team.pk, DOLLAR)
     Budget.objects.update(spent_nano=7, held_nano=8)
     name = f"account {team.pk}: the total budget of key k1"
@@ -246,4 +248,4 @@ def test_a_budget_that_does_not_add_up_is_named(team: Team) -> None:
         f"{name} says that 7 was spent, but its window's charges add up to {DOLLAR}",
         f"{name} holds 8, but its open holds add up to 0",
     ]
-    ledger.remove_budget(team.pk, budget.pk)
+    limits.remove_budget(team.pk, budget.pk)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from credits.proofs import concurrent
+from proofs import concurrent
 from tests.credits.proof import proof_count
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]

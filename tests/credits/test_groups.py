@@ -9,11 +9,11 @@ from django.db import connection, transaction
 
 from accounts.models import Project, Team
 from credits import ledger
-from credits.book import Spender
-from credits.commit import commit
 from credits.errors import InsufficientCredits, OperationRefused
+from credits.ledger.book import Spender
+from credits.ledger.commit import commit
+from credits.ledger.operations import Held, Operation, Settle, Settlement, Take
 from credits.models import Account, Entry
-from credits.operations import Held, Operation, Settle, Settlement, Take
 from tests.credits.scenes import DOLLAR, outcomes, take
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]

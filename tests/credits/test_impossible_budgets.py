@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import Team
-from credits import ledger
+from credits.budgets import limits
 from credits.errors import InvalidAmount, InvalidBudget, UnknownAccount
 from credits.models import Budget
 from credits.money import MAX_AMOUNT_NANO
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=Tru
 @pytest.mark.parametrize("limit", [-1, 1.0, True, math.nan, math.inf, None, "1", MAX_AMOUNT_NANO + 1, 2**63])
 def test_a_budget_of_no_true_amount_is_refused(team: Team, limit: int) -> None:
     with pytest.raises(InvalidAmount):
-        ledger.set_budget(team.pk, scope="team", period="day", limit_nano=limit)
+        limits.set_budget(team.pk, scope="team", period="day", limit_nano=limit)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_budget_that_cannot_be_meant_is_refused(
     team: Team, scope: str, reference: str, period: str, percents: list[int]
 ) -> None:
     with pytest.raises(InvalidBudget):
-        ledger.set_budget(
+        limits.set_budget(
             team.pk, scope=scope, reference=reference, period=period, limit_nano=1, alert_percents=percents
         )
     assert not Budget.objects.exists()
@@ -51,7 +51,7 @@ def test_a_budget_that_cannot_be_meant_is_refused(
 
 def test_a_team_that_does_not_exist_has_no_budget(team: Team) -> None:
     with pytest.raises(UnknownAccount):
-        ledger.set_budget(999_999, scope="team", period="day", limit_nano=1)
+        limits.set_budget(999_999, scope="team", period="day", limit_nano=1)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_team_that_does_not_exist_has_no_budget(team: Team) -> None:
     ],
 )
 def test_the_database_itself_refuses_an_impossible_budget(team: Team, change: str) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=1)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=1)
     with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"UPDATE credits_budget SET {change}")
 
 
 def test_no_column_keeps_a_part_of_a_nano_credit(team: Team) -> None:
-    ledger.set_budget(team.pk, scope="team", period="day", limit_nano=1)
+    limits.set_budget(team.pk, scope="team", period="day", limit_nano=1)
     for table, column in (("budget", "limit_nano"), ("account", "balance_nano"), ("hold", "amount_nano")):
         asyncio.run(take(team.pk, 0))
         with transaction.atomic():

@@ -2,7 +2,7 @@ import pytest
 
 from accounts.models import Team
 from credits.models import Account
-from credits.proofs import killing
+from proofs import killing
 from tests.credits.proof import proof_count
 from tests.credits.scenes import DOLLAR, child
 

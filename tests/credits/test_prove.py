@@ -17,7 +17,7 @@ from django.db import connection
 
 from accounts.models import Team
 from credits.models import Account, Entry
-from credits.proofs import places
+from proofs import scratch
 from tests.patience import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=Tru
 
 def _scratch_places() -> list[str]:
     if connection.vendor == "sqlite":
-        return [path.name for path in Path(settings.DATA_DIR).glob(f"{places.PREFIX}*")]
+        return [path.name for path in Path(settings.DATA_DIR).glob(f"{scratch.PREFIX}*")]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'parley\\_proof\\_%' "
@@ -38,14 +38,14 @@ COUNT_ACCOUNTS = """
 import django; django.setup()
 from django.core.management import call_command
 from credits.models import Account
-from credits.proofs import places
+from proofs import scratch
 call_command("migrate", verbosity=0)
-print(Account.objects.count(), places.is_scratch())
+print(Account.objects.count(), scratch.is_scratch())
 """
 
 
 def test_a_scratch_place_is_empty_elsewhere_and_gone_afterwards(team: Team) -> None:
-    with suppress(ZeroDivisionError), places.scratch() as place:
+    with suppress(ZeroDivisionError), scratch.scratch() as place:
         run = subprocess.run(
             [sys.executable, "-c", COUNT_ACCOUNTS],
             env=os.environ | {"DATABASE_URL": place.url},
@@ -62,10 +62,10 @@ def test_a_scratch_place_is_empty_elsewhere_and_gone_afterwards(team: Team) -> N
 
 
 def test_the_proofs_refuse_to_run_on_real_rows(team: Team) -> None:
-    assert not places.is_scratch()
+    assert not scratch.is_scratch()
     run = subprocess.run(
-        [sys.executable, "-m", "credits.proofs.run", "reduced"],
-        env=os.environ | {"DATABASE_URL": places.database_url()},
+        [sys.executable, "-m", "proofs.run", "reduced"],
+        env=os.environ | {"DATABASE_URL": scratch.database_url()},
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
@@ -80,7 +80,7 @@ def test_the_proofs_refuse_to_run_on_real_rows(team: Team) -> None:
 def test_an_interrupted_proof_leaves_nothing_behind(sent: signal.Signals, team: Team, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "prove", "--report", str(tmp_path / "report.md")],
-        env=os.environ | {"DATABASE_URL": places.database_url()},
+        env=os.environ | {"DATABASE_URL": scratch.database_url()},
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def test_the_report_says_what_was_proved(team: Team, tmp_path: Path) -> None:
     assert output.getvalue().count("proved    ") == 2
     text = report.read_text()
     assert "**2 of 2 proved**, at reduced scale" in text
-    assert places.database_version() in text
+    assert scratch.database_version() in text
     assert "| ✓ | A balance for exactly ten answers |" in text
     assert _scratch_places() == []
     assert Entry.objects.count() == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from credits.proofs import walk
+from proofs import walk
 from tests.credits.proof import proof_count
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]

@@ -19,10 +19,12 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, models, trans
 from django.utils import timezone
 
 from accounts.models import Team, User
-from credits import ledger, triggers
-from credits.alert_models import MAX_SPENT_NANO
+from credits import ledger
+from credits.budgets import limits
 from credits.errors import InvalidAmount
+from credits.ledger import triggers
 from credits.models import Account, Alert, Budget, Entry, Hold, MonthlyGrant, Plan
+from credits.models.alerts import MAX_SPENT_NANO
 from credits.money import MAX_AMOUNT_NANO
 from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK, Model, Price, Run
 from tests.credits.scenes import DOLLAR
@@ -54,8 +56,9 @@ class Column(NamedTuple):
 
 COLUMNS: Final = [
     Column(model, field)
-    for room in ROOMS
-    for model in apps.get_app_config(room).get_models()
+    for room in apps.get_app_configs()
+    if room.name in ROOMS
+    for model in room.get_models()
     for field in model._meta.concrete_fields
     if MONEY.search(field.name)
 ]
@@ -66,9 +69,9 @@ MOMENTS: Final = [(Budget, "window_start"), (Price, "starts_at")]
 def rows(team: Team) -> Iterator[dict[type[models.Model], models.Model]]:
     """A row of every model that knows money; entries can be changed while the test lasts."""
     now = timezone.now()
-    plan = ledger.save_plan("free", monthly_grant_nano=DOLLAR, monthly_cap_nano=5 * DOLLAR)
-    account = ledger.set_plan(team.pk, plan.pk)
-    budget = ledger.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR)
+    plan = limits.save_plan("free", monthly_grant_nano=DOLLAR, monthly_cap_nano=5 * DOLLAR)
+    account = limits.set_plan(team.pk, plan.pk)
+    budget = limits.set_budget(team.pk, scope="team", period="day", limit_nano=4 * DOLLAR)
     user, project = User.objects.create(email="ada@example.org"), team.projects.create(slug="research")
     model = Model.objects.create(id="fable/fox", name="Fox", context_tokens=1)
     prices = {column.field.name: 1_000 for column in COLUMNS if column.model is Price}
@@ -278,10 +281,10 @@ async def _take(team_id: int, minimum: Any, maximum: Any) -> object:
 DOORS: Final[dict[str, Callable[[int, Any], object]]] = {
     "grant": lambda team, amount: ledger.grant(team, amount, reason="r", actor="a"),
     "correct": lambda team, amount: ledger.correct(team, amount, reason="r", actor="a"),
-    "set_budget": lambda team, amount: ledger.set_budget(team, scope="team", period="day", limit_nano=amount),
-    "a plan's grant": lambda _, amount: ledger.save_plan("p", monthly_grant_nano=amount, monthly_cap_nano=None),
-    "a plan's cap": lambda _, amount: ledger.save_plan("p", monthly_grant_nano=0, monthly_cap_nano=amount),
-    "set_low_balance": ledger.set_low_balance,
+    "set_budget": lambda team, amount: limits.set_budget(team, scope="team", period="day", limit_nano=amount),
+    "a plan's grant": lambda _, amount: limits.save_plan("p", monthly_grant_nano=amount, monthly_cap_nano=None),
+    "a plan's cap": lambda _, amount: limits.save_plan("p", monthly_grant_nano=0, monthly_cap_nano=amount),
+    "set_low_balance": limits.set_low_balance,
     "hold": lambda team, amount: asyncio.run(_take(team, amount, amount)),
     "take_up_to": lambda team, amount: asyncio.run(_take(team, amount, MAX_AMOUNT_NANO)),
     "extend": lambda team, amount: asyncio.run(_extend(team, amount)),

@@ -25,7 +25,7 @@ def test_holds_are_refused_at_once_and_one_line_of_the_log_says_why(
     assert [type(outcome) for outcome in refused] == [LedgerUnavailable] * 3
     # Each took one try, and so did that which takes a hold back that might be there.
     assert tries <= 6
-    said = [record for record in caplog.records if record.name == "credits.commit"]
+    said = [record for record in caplog.records if record.name == "credits.ledger.commit"]
     assert len(said) <= 1, "a minute has one such line, whichever test had it"
     assert not any(record.exc_info for record in said)
     assert not Hold.objects.exists()

@@ -10,10 +10,11 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import Team
-from credits import export, ledger, triggers
-from credits.export import Tampered
+from credits import ledger
+from credits.ledger import export, triggers
+from credits.ledger.export import Tampered
 from credits.models import Account, Entry
-from credits.proofs import tampering
+from proofs import tampering
 from tests.credits.proof import proof_count
 from tests.credits.scenes import DOLLAR
 

@@ -6,7 +6,8 @@ import pytest
 
 from accounts.caller import Caller
 from accounts.models import Project, Team, User
-from credits import audit, ledger
+from credits import ledger
+from credits.ledger import audit
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, caller_in, register
 

@@ -7,13 +7,14 @@ from asgiref.sync import sync_to_async
 
 from accounts.caller import Caller
 from credits import ledger
+from credits.budgets import limits
 from credits.errors import InsufficientCredits
 from credits.models import Account, Hold
-from inference import completion
-from inference.catalogue import find
-from inference.completion import Completion
-from inference.paying import prompt
-from inference.receipt import Receipt
+from inference.billing import prompt
+from inference.catalog.snapshots import find
+from inference.runs import spine
+from inference.runs.receipt import Receipt
+from inference.runs.spine import Completion
 from tests.fakes.server import FakeServer
 from tests.inference.scenes import INPUT_NANO, MODEL, OUTPUT_NANO, chat
 
@@ -25,7 +26,7 @@ async def grant(caller: Caller, amount_nano: int) -> None:
 
 def start(caller: Caller, *, fits: bool = False, **fields: Any) -> Completion:
     """Begin a run that says hello."""
-    return completion.start(caller, chat(**fields), fit_to_balance=fits)
+    return spine.start(caller, chat(**fields), fit_to_balance=fits)
 
 
 async def finish(run: Completion) -> tuple[str, Receipt]:
@@ -57,7 +58,7 @@ async def balance(caller: Caller) -> int:
 
 async def limit_project(caller: Caller, limit_nano: int) -> None:
     """Give the caller's project a budget."""
-    await sync_to_async(ledger.set_budget)(
+    await sync_to_async(limits.set_budget)(
         caller.team_id, scope="project", reference=str(caller.project_id), period="total", limit_nano=limit_nano
     )
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from accounts.caller import Caller
 from accounts.models import Project, User
-from inference.chat import Chat, parse
+from inference.chat import Chat
 from inference.models import Endpoint, Model, Price
 from tests.fakes.server import FakeServer, Request
 from tests.fakes.tgi_validation import templated, tokens_of
+from web.chat import parse
 
 MODEL = "fable/fox-1b"
 CONTEXT_TOKENS = 4096

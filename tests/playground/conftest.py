@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth import get_user_model
 
-from accounts import changes
 from accounts.models import Membership, Team, User
+from core import changes
 from credits import ledger
 from inference.models import Endpoint, Model, Price
 from tests.fakes.tgi import FakeTgi

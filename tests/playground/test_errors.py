@@ -2,11 +2,11 @@ import pytest
 from django.test import Client
 
 from accounts.errors import RoleMayNotCall
-from api import errors as api
 from credits.errors import InsufficientCredits, LedgerUnavailable
 from inference import errors as inference
-from playground.code import base_url
-from playground.errors import describe, status
+from playground.errors import error_json, problem_of
+from web import errors as api
+from web.snippets import base_url
 
 SHARED: list[Exception] = [
     RoleMayNotCall(),
@@ -42,7 +42,7 @@ def test_a_person_at_a_wrong_address_sees_a_page(client: Client) -> None:
 
 @pytest.mark.parametrize("error", SHARED, ids=lambda error: type(error).__name__)
 def test_the_browser_and_the_api_tell_the_same_of_the_same_error(error: Exception) -> None:
-    ours = describe(error)
+    ours = error_json(error)
     assert ours.pop("request_id") is None
     assert {"error": ours} == api.describe(error).body
-    assert status(error) == api.describe(error).status
+    assert problem_of(error).status == api.describe(error).status

@@ -7,6 +7,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from credits import ledger
+from credits.budgets import limits
 from credits.models import Account
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_validation import templated, tokens_of
@@ -56,7 +57,7 @@ async def test_what_was_paid_for_stays_on_the_page_with_the_reason(cast: Cast, t
 async def test_a_budget_that_ends_an_answer_is_told_in_its_parts(cast: Cast, tgi: FakeTgi) -> None:
     tgi.script.default_tokens = 1_000
     conversation = await sync_to_async(conversation_of)(cast.member)
-    set_budget = sync_to_async(ledger.set_budget)
+    set_budget = sync_to_async(limits.set_budget)
     await set_budget(cast.team.pk, scope="team", period="day", limit_nano=cost_nano(PAID))
     async with tab(cast.member) as chat:
         await chat.ask(conversation.pk, "Hello")

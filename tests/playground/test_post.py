@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference.redis_reach import RedisAway
+from core.redis import RedisAway
 from playground import following
 from playground.post import Nobody, Post, channel_of
 from playground.questions import Question

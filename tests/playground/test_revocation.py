@@ -6,14 +6,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from accounts import changes
 from accounts.models import Membership, User
+from core import changes
 from playground import limits
 from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS, Stopwatch, eventually
 from tests.playground.cast import PROJECT, Cast, browser, calls, conversation_of
 from tests.playground.tab import Tab, handshake, session_of, tab
-from tests.playground.test_origins import HOSTILE
+from tests.web.test_origins import HOSTILE
 
 begin = sync_to_async(conversation_of)
 sign_in = sync_to_async(session_of)
@@ -113,9 +113,9 @@ async def test_a_socket_closes_within_a_second_of_the_change(
 async def test_a_running_answer_ends_within_a_second_of_the_change(
     cast: Cast, tgi: FakeTgi, revoke: Callable[[Cast, str], Awaitable[None]]
 ) -> None:
-    from inference import live
+    from inference.runs import registry
 
-    live.watch()
+    registry.watch()
     tgi.script.endless, tgi.script.between = True, 0.01
     session = await sign_in(cast.member)
     conversation = await begin(cast.member)

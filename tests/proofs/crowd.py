@@ -9,11 +9,11 @@ from typing import Any, Final
 import httpx2
 
 from accounts.models import Team
-from credits import ledger
-from credits.budgets import KEY, PROJECT, TEAM
+from credits.budgets import limits
+from credits.budgets.rows import KEY, PROJECT, TEAM
 from credits.models import Budget, Entry, Hold
-from credits.proofs.scene import must, must_add_up
 from inference.models import Run
+from proofs.scene import must, must_add_up
 from tests.fakes.server import Connection, Request
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import HELLO, asked, cost_nano
@@ -133,7 +133,7 @@ def _set_budgets(who: Customer, tight: str) -> Budget:
     """Set a budget at each scope, the tight one for exactly ten answers, and return that."""
     references = {TEAM: "", PROJECT: str(who.project.pk), KEY: who.key_id}
     budgets = {
-        scope: ledger.set_budget(
+        scope: limits.set_budget(
             who.team.pk,
             scope=scope,
             reference=references[scope],

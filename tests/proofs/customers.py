@@ -10,7 +10,7 @@ from uuid import uuid4
 from accounts import keys
 from accounts.models import Project, Team, User
 from credits import ledger
-from credits.proofs.places import database_url
+from proofs.scratch import database_url
 from tests.fakes.server import FakeServer
 from tests.inference.scenes import register
 from tests.site import Serve

@@ -11,9 +11,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from credits import ledger
+from credits.budgets import limits
 from credits.models import NANO, Account, Entry, Hold
-from credits.proofs.scene import must, must_add_up
 from inference.models import Run
+from proofs.scene import must, must_add_up
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import INPUT_NANO, OUTPUT_NANO
@@ -40,7 +41,7 @@ def killed_under_load(times: int) -> str:
     often = customer(PLENTY_NANO)
     once = caller_in(often.team.projects.create(slug="once"), often.team.memberships.get().user)
     for scope, reference in (("team", ""), ("project", str(once.project.pk)), ("key", often.key_id)):
-        ledger.set_budget(often.team.pk, scope=scope, reference=reference, period="day", limit_nano=PLENTY_NANO // 2)
+        limits.set_budget(often.team.pk, scope=scope, reference=reference, period="day", limit_nano=PLENTY_NANO // 2)
     seen, chance = Seen(), random.Random(7)
     outliving: set[UUID] = set()
     with FakeTgi(Script(between=0.01)) as engine, tempfile.TemporaryDirectory(prefix="parley-proof-") as folder:

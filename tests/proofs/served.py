@@ -2,12 +2,12 @@
 
 import logging
 
-from credits.proofs.run import Proof
+from proofs.run import Proof
 from tests.proofs import crowd, killing
 
 
 def proofs() -> list[Proof]:
-    """Return them, as ``credits.proofs.run`` wants them."""
+    """Return them, as ``proofs.run`` wants them."""
     # A line for each of thousands of requests would hide the proofs' own.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     return [

@@ -14,8 +14,8 @@ from django.contrib.contenttypes.models import ContentType
 
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
-from credits import ledger
-from credits.budgets import PROJECT
+from credits.budgets import limits
+from credits.budgets.rows import PROJECT
 from credits.models import Hold
 from inference.models import Run
 from playground.models import Conversation, Message
@@ -176,7 +176,7 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
     spare = ApiKey.objects.filter(name="spare", revoked_at=None).first()
     if spare is None:
         spare = keys.create(name="spare", issuer=operator, team=team, project=project)[0]
-    budget = ledger.set_budget(team.pk, scope=PROJECT, reference=str(project.pk), period="day", limit_nano=DOLLAR)
+    budget = limits.set_budget(team.pk, scope=PROJECT, reference=str(project.pk), period="day", limit_nano=DOLLAR)
     rows = way.panel.model._default_manager.values_list("pk", flat=True) if way.panel else [team.pk]
     return {
         "team": team.slug,

@@ -15,10 +15,10 @@ from pytest_django.fixtures import Settings
 
 from accounts import keys
 from accounts.models import Project, Team, User
-from playground.consumers import PlaygroundConsumer
-from playground.forms import Attach, Regenerate, Send, Stop, Watch, read_frame
+from playground.conversations.forms import Attach, Regenerate, Send, Stop, Watch, read_frame
 from playground.models import Conversation
 from playground.post import Answered, Asked
+from playground.socket.consumer import PlaygroundConsumer
 from tests.inference.scenes import MODEL
 from tests.playground.tab import Tab, tab
 from tests.proofs.ways_in import ROOMS, commands, frames, socket_ways
@@ -134,13 +134,13 @@ def test_only_the_spine_has_an_engine_generate_and_only_two_doors_lead_to_it() -
                 if _starts(node):
                     starting.add(name)
     assert generating == {"inference/routing/route.py"}
-    assert starting == {"api/consumers.py", "playground/keeper.py"}
+    assert starting == {"api/chat/consumer.py", "playground/conversations/answers.py"}
 
 
 def _starts(node: ast.AST) -> bool:
     """Whether it takes ``start`` from the spine, by import or by attribute."""
     if isinstance(node, ast.ImportFrom):
-        return node.module == "inference.completion" and any(name.name in ("start", "*") for name in node.names)
+        return node.module == "inference.runs.spine" and any(name.name in ("start", "*") for name in node.names)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        return (node.value.id, node.attr) == ("completion", "start")
+        return (node.value.id, node.attr) == ("spine", "start")
     return False

@@ -16,7 +16,7 @@ from config.asgi import application
 
 # What an application that only passes connections on calls the one behind it.
 BEHIND = ("_application", "application", "app", "inner")
-ROOMS = ("accounts", "credits", "inference", "api", "playground", "console", "config")
+ROOMS = ("accounts", "credits", "inference", "web", "api", "playground", "console", "config", "proofs")
 
 
 @dataclass(frozen=True)

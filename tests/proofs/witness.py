@@ -7,7 +7,7 @@ from typing import Final
 from django.db import connection
 
 from accounts.models import Team
-from credits import audit
+from credits.ledger import audit
 from credits.models import Entry, Hold
 from inference.models import Run
 from tests.fakes.server import Connection, Request

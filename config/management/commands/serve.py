@@ -19,12 +19,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from config import banner, demo
-from config.locks import Taken, locked
 from config.management.base import wait_for_database
 from config.readiness import is_migrated
-from config.server import SERVERS, run
-from config.workers import Workers
-from inference.engines.embedded import MODEL_ID, EmbeddedEngine, ModelNotInstalled
+from config.serving import SERVERS, run
+from config.serving.workers import Workers
+from core.locks import Taken, locked
+from inference.embedded.engine import MODEL_ID, EmbeddedEngine, ModelNotInstalled
 from inference.models import Model
 
 logger = logging.getLogger(__name__)

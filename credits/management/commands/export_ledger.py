@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from credits import export
+from credits.ledger import export
 from credits.models import Account
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.base import OperatorCommand, Outcome
-from credits import ledger, spenders
+from credits.budgets import limits, owners
 from credits.errors import PERIODS, LedgerError
 from credits.models import Budget
 from credits.money import dollars_to_nano, format_dollars, nano_to_dollars
@@ -27,15 +27,15 @@ class Command(OperatorCommand):
         """Set the budget, or remove it with `none`."""
         whose = f"the {PERIODS[period]} budget of {spender}"
         try:
-            account_id, scope, reference = spenders.find(spender)
+            account_id, scope, reference = owners.find(spender)
             place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
             if dollars == "none":
                 budget = Budget.objects.filter(account=account_id, origin=Budget.Origin.SET, **place).first()
                 if budget is None:
                     raise CommandError(f"There is no such budget: {whose}.")
-                ledger.remove_budget(account_id, budget.pk)
+                limits.remove_budget(account_id, budget.pk)
                 return Outcome({**place, "limit": None}, f"Removed {whose}.")
-            budget = ledger.set_budget(account_id, limit_nano=dollars_to_nano(dollars), **place)
+            budget = limits.set_budget(account_id, limit_nano=dollars_to_nano(dollars), **place)
         except (LedgerError, ValueError) as error:
             raise CommandError(str(error)) from error
         spent, limit = format_dollars(budget.spent_nano), format_dollars(budget.limit_nano)

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from credits import audit, export
-from credits.export import Head, Tampered
+from credits.ledger import audit, export
+from credits.ledger.export import Head, Tampered
 from credits.models import Account
 from credits.money import format_dollars
 

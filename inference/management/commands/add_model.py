@@ -9,13 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError
 
-from inference.engines import engine_for
-from inference.engines.base import Description, EndpointAddress, Engine
-from inference.errors import EngineError
-from inference.hub import Card, HubUnavailable, modalities_for, read_card
-from inference.models import MODALITIES, Endpoint
-from inference.paying.measuring import Template, measure
-from inference.registration import (
+from inference.billing.template_measurement import Template, measure
+from inference.catalog.hub import Card, HubUnavailable, modalities_for, read_card
+from inference.catalog.registration import (
     Listed,
     Listing,
     PriceTag,
@@ -24,6 +20,10 @@ from inference.registration import (
     register,
     told_concurrency,
 )
+from inference.engines import engine_for
+from inference.engines.base import Description, EndpointAddress, Engine
+from inference.errors import EngineError
+from inference.models import MODALITIES, Endpoint
 
 # What a kind of server does with any model.
 _FEATURES = {

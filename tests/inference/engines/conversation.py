@@ -4,9 +4,10 @@ import json
 from contextlib import aclosing
 from typing import Any
 
-from inference.chat import Chat, parse
+from inference.chat import Chat
 from inference.chunks import Chunk, Usage
 from inference.engines.base import Engine
+from web.chat import parse
 
 HELLO = [{"role": "user", "content": "hello"}]
 

@@ -9,11 +9,12 @@ from django.conf import settings as django_settings
 from openai.types.chat import ParsedChatCompletionMessage
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
-from inference.chat import Chat, parse
+from inference.chat import Chat
 from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.engines.openai import OpenAIEngine
 from inference.errors import UnsupportedParameter
+from web.chat import parse
 
 KINDS = ("tgi", "openai", "llamacpp")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from pytest_django.fixtures import Settings
 
-from inference.engines import engine_for, http
+from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.errors import (
     EngineError,
@@ -18,6 +18,7 @@ from inference.errors import (
     EngineTimeout,
     EngineUnavailable,
 )
+from inference.transport import client
 from tests.fakes.script import Script
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
@@ -262,7 +263,7 @@ async def test_a_healthy_server_says_so() -> None:
 
 async def test_more_bytes_than_allowed_are_not_read() -> None:
     with FakeTgi() as tgi, pytest.raises(EngineFailed):
-        await http.fetch("GET", f"{tgi.url}/info", {}, seconds=PATIENCE_SECONDS, limit=10)
+        await client.fetch("GET", f"{tgi.url}/info", {}, seconds=PATIENCE_SECONDS, limit=10)
 
 
 async def test_the_same_address_is_the_same_engine() -> None:

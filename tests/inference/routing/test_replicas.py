@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
-from inference.routing import circuit
+from inference.routing import circuit_breaker
 from inference.routing.replicas import FULL_SECONDS, Replica, choose
-from tests.inference.routing.test_line import endpoint
+from tests.inference.routing.test_queue import endpoint
 
 
 def replicas(*concurrencies: int) -> list[Replica]:
@@ -84,7 +84,7 @@ def test_a_refusal_and_a_full_server_are_no_failures(error: EngineError) -> None
     single = replicas(8)[0]
     for _ in range(10):
         single.fail(error)
-    assert single.circuit.state is circuit.CircuitState.TRUSTED
+    assert single.circuit.state is circuit_breaker.CircuitState.TRUSTED
 
 
 def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypa
     pair = replicas(8, 8)
     home = choose(pair, 1)
     assert home
-    opened_for = circuit.SHORTEST_SECONDS
+    opened_for = circuit_breaker.SHORTEST_SECONDS
     for _ in range(6):
         home.fail(EngineUnavailable())
         assert choose(pair, 1) is not home
@@ -104,7 +104,7 @@ def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypa
         home.enter()
         assert choose(pair, 1) is not home
         home.leave()
-        opened_for = min(2 * opened_for, circuit.LONGEST_SECONDS)
+        opened_for = min(2 * opened_for, circuit_breaker.LONGEST_SECONDS)
     assert opened_for < 30
     home.enter()
     home.circuit.begin()
@@ -163,7 +163,7 @@ def test_those_who_fail_together_open_a_circuit_once(monkeypatch: pytest.MonkeyP
     assert home
     for _ in range(8):
         home.fail(EngineUnavailable())
-    now += circuit.SHORTEST_SECONDS
+    now += circuit_breaker.SHORTEST_SECONDS
     assert choose(pair, 1) is home
 
 

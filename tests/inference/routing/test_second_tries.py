@@ -3,9 +3,9 @@
 import pytest
 
 from inference.errors import EngineUnavailable
-from inference.routing.circuit import CircuitState
-from inference.routing.line import Line
-from tests.inference.routing.test_line import endpoint, enter, model, position, settle, ticket
+from inference.routing.circuit_breaker import CircuitState
+from inference.routing.queue import Line
+from tests.inference.routing.test_queue import endpoint, enter, model, position, settle, ticket
 
 
 async def test_who_was_let_down_by_a_replica_keeps_his_turn_and_goes_elsewhere() -> None:

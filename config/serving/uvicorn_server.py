@@ -1,0 +1,115 @@
+"""uvicorn, on a socket that is bound already, and with an end in which nobody's answer just breaks off."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from asgiref.typing import ASGI3Application
+from django.conf import settings
+
+from config.serving.shutdown import FLUSH_SECONDS, Ending, wait_while
+from config.serving.uvicorn_http import Protocol
+from config.serving.uvicorn_websocket import WebSocket
+
+# For requests to end by themselves once their clients are gone.
+HANG_UP_SECONDS: Final = 0.3
+
+
+class Server(Ending, uvicorn.Server):
+    """uvicorn's server, whose process ends with exit code 0."""
+
+    def __init__(
+        self, application: ASGI3Application, listener: socket.socket, on_listening: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                interface="asgi3",
+                loop="uvloop",
+                http=Protocol,
+                ws=WebSocket,
+                ws_max_size=settings.MAX_BODY_BYTES,
+                # One small frame per token: compressing them costs more than it saves.
+                ws_per_message_deflate=False,
+                lifespan="auto",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                # Whom to believe a forwarded address is for a reverse proxy's set-up to say, not for a default.
+                proxy_headers=False,
+                timeout_keep_alive=settings.KEEP_ALIVE_SECONDS,
+                # What comes before is ``see_out``.
+                timeout_graceful_shutdown=FLUSH_SECONDS,
+            )
+        )
+        self._listener = listener
+        self._on_listening = on_listening
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop."""
+        super().run([self._listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        if self.lifespan.should_exit:
+            raise RuntimeError("The application could not start.")
+        self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, see out what is under way, and tell the application of the end."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            # Idle ones are closed, the others after their answer.
+            if isinstance(connection, Protocol):
+                connection.shutdown()
+        await self.see_out()
+        await wait_while(lambda: self.server_state.connections, FLUSH_SECONDS)
+        self._hang_up()
+        async with self.cleaning_up():
+            await super().shutdown(sockets)
+
+    def running(self) -> set[asyncio.Task[None]]:
+        """Return the application's tasks."""
+        return set(self.server_state.tasks)
+
+    async def cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Hang up first: uvicorn writes a traceback for each that is cancelled while somebody is there."""
+        self._hang_up()
+        await wait_while(self.running, HANG_UP_SECONDS)
+        if tasks := self.running():
+            await super().cancel(tasks)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def close_sockets(self) -> None:
+        """Close with 1012, as uvicorn does when it ends."""
+        for connection in list(self.server_state.connections):
+            if not isinstance(connection, Protocol):
+                connection.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; SIGINT, when that has begun, takes the patience away."""
+        self.is_hurried |= self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT for the time of serving; uvicorn itself would die of them afterwards."""
+        before: dict[signal.Signals, Any] = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,80 @@
+"""One of several web processes: it serves on its parent's socket, and ends when its parent does, however that ended.
+
+It says on its standard output when it can be called. Its standard input is its parent's hand: when that lets go, it
+ends as at SIGTERM, charges what was delivered, and is gone in bounded time.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Final, NoReturn
+
+from django.conf import settings
+
+READY: Final = b"ready\n"
+# Beyond the patience with answers under way: for the last words of those that are ended, and for cleaning up, which
+# may take SHUTDOWN_SECONDS more.
+LAST_SECONDS: Final = 10
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    given = _arguments()
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Late: it builds the whole site.
+    from config.asgi import application
+    from config.serving import run
+    from core import ids
+    from inference.concurrency import admission, local
+    from playground import peers
+
+    ids.name_process(given.name)
+    admission.share(peers.folder() / local.FILE_NAME, given.column)
+    run(application, socket.socket(fileno=given.listener), given.server, _tell_parent)
+
+
+def stop_seconds() -> float:
+    """Return how long a worker that was told to end may take at most."""
+    return 3 * float(settings.SHUTDOWN_SECONDS) + LAST_SECONDS
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--column", type=int, required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--server", required=True)
+    return parser.parse_args()
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End at once when told to before the web server has taken over."""
+    sys.exit(0)
+
+
+def _tell_parent() -> None:
+    # Whatever else is printed belongs into the log.
+    with os.fdopen(os.dup(1), "wb") as parent:
+        os.dup2(2, 1)
+        parent.write(READY)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input; then end."""
+    # Not through a file object, whose lock would be held when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(stop_seconds())
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""How TGI answers: streams that need putting right, and errors that tell their kind by how they begin."""
+
+import re
+
+import msgspec
+from msgspec import structs
+
+from inference.chunks import Chunk
+from inference.engines.base import Address
+from inference.engines.decoder import AnswerReader
+from inference.engines.errors import error_for, refusal, said_in
+from inference.engines.events import Event
+from inference.engines.stops import StopCutter
+from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
+
+# What TGI calls the parameters of a chat, in messages that come from deeper down.
+_NAMES = {"inputs": "messages", "max_new_tokens": "max_tokens", "top_n_tokens": "top_logprobs"}
+_KNOWN = re.compile(r"`(inputs|max_new_tokens|top_n_tokens)`")
+# What it is about where no parameter is named.
+_ABOUT = {"grammar": "response_format", "Tool with name": "tool_choice", "Grammar and tools": "response_format"}
+_ABOUT_THE_TURNS = "Template error"
+_PARAMETER = re.compile(r"`(\w+)`")
+_KIND = re.compile(r"\A(?:Input validation error|Template error|Tool error): ", re.IGNORECASE)
+_WRONG_TYPE = re.compile(r"\AFailed to deserialize the JSON body into the target type: (?:(\w[\w.\[\]]*): )?")
+_POSITION = re.compile(r" at line \d+ column \d+\Z")
+
+
+class TgiReader(AnswerReader):
+    """Reads an answer, cutting it before its stop sequence and ending its tool calls as OpenAI does."""
+
+    def __init__(self, address: Address, stops: list[str]) -> None:
+        super().__init__(address)
+        self._cutter = StopCutter(stops) if stops else None
+        self._has_counts = False
+
+    def chunk(self, event: Event) -> Chunk | None:
+        """Turn one event into a chunk; None where it brought nothing."""
+        chunk = super().chunk(event)
+        if chunk is None:
+            return None
+        if chunk.usage and not self.has_output:
+            self._has_counts = True
+        if chunk.logprobs:
+            chunk = structs.replace(chunk, logprobs=_with_bytes(chunk.logprobs))
+        if self._calls and chunk.finish_reason == "stop":
+            self._finish_reason = "tool_calls"
+            return structs.replace(chunk, finish_reason="tool_calls")
+        return self._cut(chunk, self._cutter) if self._cutter else chunk
+
+    def end(self) -> list[Chunk]:
+        """Take note that nothing follows.
+
+        A streamed tool call comes without a finish reason; so does one that ended before its name, of which there is
+        nothing but the counts.
+        """
+        if self._finish_reason is None and (self._calls or self._has_counts):
+            self._finish_reason = "tool_calls" if self._calls else "length"
+            return [Chunk(finish_reason=self._finish_reason), *super().end()]
+        return super().end()
+
+    def error_in(self, error: object) -> EngineError:
+        """Return what an error inside a stream means; its code is always 422."""
+        message, _ = said_in(error)
+        if message.startswith("Model is overloaded"):
+            return EngineOverloaded()
+        if message.startswith("Input validation error"):
+            return _refused(self._address, message)
+        return EngineFailed()
+
+    def new_id(self, given: str | None) -> str:
+        """Return an id of our own: TGI names every call of a conversation ``0``."""
+        return super().new_id(None)
+
+    def _cut(self, chunk: Chunk, cutter: StopCutter) -> Chunk:
+        """Return a chunk with what can be shown of it now; one of which nothing is left was generated all the same.
+
+        TGI ends at a stop sequence only where a token does. Where the sequence lies within one, the answer ends here.
+        """
+        content = cutter.feed(chunk.content) if chunk.content else ""
+        finish_reason = chunk.finish_reason
+        if finish_reason:
+            content += cutter.flush()
+        elif cutter.is_cut and self._finish_reason is None:
+            self._finish_reason = finish_reason = "stop"
+            self.is_ended = self.is_cut_short = True
+        # What is not shown is not to be read in the log-probabilities either.
+        logprobs = chunk.logprobs if content or not cutter.is_cut else None
+        return structs.replace(chunk, content=content or None, logprobs=logprobs, finish_reason=finish_reason)
+
+
+class _Logprob(msgspec.Struct):
+    """How likely a token was."""
+
+    token: str
+    logprob: float | None = None
+    bytes: list[int] | None = None
+
+
+class _TokenLogprob(_Logprob):
+    """How likely the token was that was taken, and others in its place."""
+
+    top_logprobs: list[_Logprob] = []
+
+
+class _Logprobs(msgspec.Struct):
+    """The log-probabilities of a chunk."""
+
+    content: list[_TokenLogprob] | None = None
+
+
+_decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
+
+
+def _with_bytes(written: msgspec.Raw) -> msgspec.Raw:
+    """Add the bytes of each token, which TGI leaves out; a token that is a part of a character has none to tell."""
+    logprobs = _decode_logprobs(written)
+    for token in logprobs.content or ():
+        for each in (token, *token.top_logprobs):
+            each.bytes = None if "\ufffd" in each.token else list(each.token.encode())
+    return msgspec.Raw(msgspec.json.encode(logprobs))
+
+
+def tgi_error_for(address: Address, status: int, body: bytes) -> EngineError:
+    """Return the error for a response that is not a success."""
+    error = error_for(address, status, body)
+    return _refused(address, error.message) if isinstance(error, EngineRefused) else error
+
+
+def _refused(address: Address, message: str) -> EngineRefused:
+    """Return a refusal in OpenAI's words, with the parameter that it is about."""
+    wrong_type = _WRONG_TYPE.match(message)
+    if wrong_type:
+        return refusal(address, _POSITION.sub("", message[wrong_type.end() :]), wrong_type.group(1))
+    if message.startswith(_ABOUT_THE_TURNS):
+        return refusal(address, _KIND.sub("", message), "messages")
+    message = _KNOWN.sub(lambda name: f"`{_NAMES[name.group(1)]}`", _KIND.sub("", message))
+    named = _PARAMETER.search(message)
+    for beginning, parameter in _ABOUT.items():
+        if message.startswith(beginning):
+            return refusal(address, message, parameter)
+    return refusal(address, message, named.group(1) if named else None)

@@ -1,0 +1,161 @@
+"""Keeps answers: one task for each run, not for each connection, writes its end down, whoever is still listening."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
+
+from accounts import keys
+from accounts.models import User
+from core.errors import DomainError
+from inference.errors import EngineError, EngineFailed
+from inference.runs import spine
+from inference.runs.spine import Completion
+from playground import access, peers
+from playground.conversations import claims, store
+from playground.conversations.forms import Regenerate, Send
+from playground.conversations.serializers import message_json
+from playground.conversations.store import Turn
+from playground.errors import SignedOut, error_json
+from playground.limits import OUTCOME_SECONDS
+from playground.models import Message
+from playground.socket.base import SOCKET_PATH
+from playground.socket.presence import listening
+from web import request_log
+from web.chat import parse
+
+logger = logging.getLogger(__name__)
+
+# Sockets hear of the end of their login in the same moment, and let go of what they read.
+LOOKS: Final = 40
+LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A run of this process and, to be awaited, the frame that tells its end."""
+
+    completion: Completion
+    turn: Turn
+    final: "asyncio.Task[dict[str, Any]]"
+
+
+_kept: dict[str, Kept] = {}
+
+
+async def ask(user: User, session: str | None, form: Send | Regenerate) -> Kept:
+    """Append a turn to a conversation and start its run. Raises DomainError, with nothing changed.
+
+    The run does not outlive the session that asks, unless someone else reads it.
+    """
+    conversation = await database_sync_to_async(store.find)(user, form.conversation)
+    caller = await keys.aauthorize(user.pk, str(conversation.project))
+    run = claims.claim(conversation.pk)
+    turn: Turn | None = None
+    try:
+        turn = await database_sync_to_async(store.append)(user, form, run)
+        request = parse(turn.body)
+    except BaseException:
+        claims.release(conversation.pk)
+        if turn:
+            await database_sync_to_async(store.withdraw)(turn)
+        raise
+    started = spine.start(caller, request, run_id=run, resumable=True)
+    kept = Kept(started, turn, asyncio.create_task(_keep(started, turn, session), name=f"keeper of {run}"))
+    _kept[run] = kept
+    return kept
+
+
+def find(run: str) -> Kept | None:
+    """Return a run of this process that lives or ended within OUTCOME_SECONDS; the caller checks whose it is."""
+    return _kept.get(run)
+
+
+def stop(conversation: UUID) -> None:
+    """Stop the answer that a conversation is being given, here or in another process; its end is written down later.
+
+    For any thread; asks the database, and blocks.
+    """
+    kept = _kept.get(claims.run_of(conversation) or "")
+    if kept:
+        kept.completion.loop.call_soon_threadsafe(kept.completion.stop)
+        return
+    running = Message.objects.filter(conversation=conversation, state=Message.State.RUNNING)
+    for run in running.values_list("run", flat=True):
+        peers.stop(run)
+
+
+async def drain() -> None:
+    """Wait until the end of every run is written down, for a process that shuts down after its runs were ended.
+
+    Whoever does not wait so long stops no one's writing.
+    """
+    loop = asyncio.get_running_loop()
+    finals = [kept.final for kept in _kept.values() if kept.final.get_loop() is loop]
+    if finals:
+        await asyncio.wait(finals)
+
+
+async def _keep(run: Completion, turn: Turn, session: str | None) -> dict[str, Any]:
+    """Wait for the end of a run, write it down, and return the frame that tells it."""
+    watching = asyncio.create_task(_watch_login(run, session), name=f"login of {run.id}")
+    try:
+        await run.ended()
+        request_log.socket_run(run, SOCKET_PATH)
+        return await _conclude(run, turn)
+    except DatabaseError:
+        logger.exception("the answer of run %s could not be written down", run.id)
+        return _failed(run, EngineFailed(), None, None)
+    finally:
+        watching.cancel()
+        claims.release(turn.conversation.pk)
+        asyncio.get_running_loop().call_later(OUTCOME_SECONDS, _kept.pop, run.id, None)
+
+
+async def _watch_login(run: Completion, session: str | None) -> None:
+    """End a run that nobody reads when whoever asked for it has signed out: he will not come back to it."""
+    changed = asyncio.Event()
+    with listening(changed.set):
+        while True:
+            await changed.wait()
+            changed.clear()
+            try:
+                await access.signed_in(session)
+            except SignedOut:
+                await _let_go(run)
+
+
+async def _let_go(run: Completion) -> None:
+    """End a run once nobody reads it; whoever still does after the last look has a login of his own."""
+    for _ in range(LOOKS):
+        if not run.answer.readers:
+            run.stop()
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:
+    error, chunks = run.answer.error, run.answer.chunks
+    if error and not chunks and not isinstance(error, EngineError):
+        # Refused, not failed: as if it had never been sent, and the text is not lost.
+        return _failed(run, error, None, await database_sync_to_async(store.withdraw)(turn))
+    content = "".join(chunk.content for chunk in chunks if chunk.content)
+    reasoning = "".join(chunk.reasoning for chunk in chunks if chunk.reasoning)
+    conclude = database_sync_to_async(store.conclude)
+    message = message_json(await conclude(turn, run.receipt, content, reasoning, error))
+    return _failed(run, error, message, None) if error else {"type": "ended", "run": run.id, "message": message}
+
+
+def _failed(run: Completion, error: Exception, message: dict[str, Any] | None, draft: str | None) -> dict[str, Any]:
+    shown = error if isinstance(error, DomainError) else EngineFailed()
+    return {
+        "type": "failed",
+        "run": run.id,
+        "error": error_json(shown, run.id),
+        "message": message,
+        "draft": draft,
+    }

@@ -1,0 +1,139 @@
+"""What browsers send, over HTTP and over the socket, read into types at the edge."""
+
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from inference.errors import InvalidRequest, MalformedBody
+from playground import limits
+from playground.conversations.requests import PARAMETERS, encode
+from playground.errors import NotFound
+from web.chat import parse
+
+Form = TypeVar("Form")
+ModelId = Annotated[str, Meta(min_length=1, max_length=limits.MAX_MODEL_CHARACTERS)]
+ProjectPath = Annotated[str, Meta(pattern=r"^[a-z0-9._-]{1,64}/[a-z0-9._-]{1,64}$")]
+RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Reference = Annotated[str, Meta(max_length=64)]
+SystemPrompt = Annotated[str, Meta(max_length=limits.MAX_SYSTEM_PROMPT_CHARACTERS)]
+Draft = Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARACTERS)]
+Content = Annotated[str, Meta(min_length=1, max_length=limits.MAX_CONTENT_CHARACTERS)]
+
+
+class NewConversation(Struct, frozen=True, forbid_unknown_fields=True):
+    """A conversation to begin."""
+
+    project: ProjectPath
+    model: ModelId
+
+
+class UnsavedConversation(NewConversation, frozen=True):
+    """What a page shows of a conversation that is not begun yet."""
+
+    system_prompt: SystemPrompt = ""
+    draft: Draft = ""
+    parameters: dict[str, Any] = {}
+
+
+class Changes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What to change about a conversation; what is left out stays."""
+
+    model: ModelId | UnsetType = UNSET
+    title: Annotated[str, Meta(max_length=limits.MAX_TITLE_CHARACTERS)] | UnsetType = UNSET
+    system_prompt: SystemPrompt | UnsetType = UNSET
+    draft: Draft | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class Send(Struct, frozen=True, tag="send"):
+    """Say something, in place of an earlier message and all after it where one is named, and have it answered."""
+
+    ref: Reference
+    conversation: UUID
+    content: Content
+    replaces: UUID | None = None
+
+
+class Regenerate(Struct, frozen=True, tag="regenerate"):
+    """Answer again, in place of that answer and all after it."""
+
+    ref: Reference
+    conversation: UUID
+    message: UUID
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """End a run; what came so far stays."""
+
+    run: RunId
+
+
+class Attach(Struct, frozen=True, tag="attach"):
+    """Follow a run from after chunk number ``after``."""
+
+    run: RunId
+    after: Annotated[int, Meta(ge=0)] = 0
+
+
+class Watch(Struct, frozen=True, tag="watch"):
+    """Hear of a project's balance."""
+
+    project: ProjectPath
+
+
+Frame = Send | Regenerate | Stop | Attach | Watch
+
+read_conversation = msgspec.json.Decoder(NewConversation)
+read_unsaved = msgspec.json.Decoder(UnsavedConversation)
+read_changes = msgspec.json.Decoder(Changes)
+read_frame: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+
+
+def read(decoder: msgspec.json.Decoder[Form], text: bytes | str) -> Form:
+    """Decode what a browser sent. Raises InvalidRequest."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error)) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise MalformedBody(f"This is not valid JSON: {error}") from None
+
+
+def identifier(text: str) -> UUID:
+    """Read an id. Raises NotFound: nothing has an id of another form."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
+
+
+def storable(text: str) -> str:
+    """Leave out the one character that PostgreSQL cannot keep in a text."""
+    return text.replace("\0", "")
+
+
+def checked_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are set, checked by the parser that every request goes through.
+
+    Raises InvalidRequest with the parameter's name.
+    """
+    unknown = next((name for name in parameters if name not in PARAMETERS), None)
+    if unknown is not None:
+        raise InvalidRequest(f"Unknown parameter: {unknown[:64]}", param=unknown[:64])
+    given = {name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
+    if _is_deeper(given, limits.MAX_PARAMETERS_DEPTH):
+        raise InvalidRequest("The parameters are nested too deeply.", param="parameters")
+    text = encode(given)
+    if len(text) > limits.MAX_PARAMETERS_BYTES:
+        raise InvalidRequest(f"The parameters exceed {limits.MAX_PARAMETERS_BYTES} bytes.", param="parameters")
+    if b"\\u0000" in text:
+        raise InvalidRequest("The parameters contain the character U+0000.", param="parameters")
+    parse(encode({"model": "any", "messages": [{"role": "user", "content": "any"}], **given}))
+    return given
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(member, levels - 1) for member in members)

@@ -1,0 +1,112 @@
+"""The one parser of OpenAI's chat requests, for the API and the browser alike: bytes in, a typed ``Chat`` out.
+
+A field we do not know is refused by name, never dropped.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from msgspec import UNSET
+
+from inference.chat import Chat, JsonObjectFormat, JsonSchema, JsonSchemaFormat, Message
+from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
+
+# How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
+# of the stack could not be written again from further down.
+MAX_NESTING = 64
+
+_decoder = msgspec.json.Decoder(Chat)
+_field = re.compile(r" - at `\$\.?(.*?)`$")
+_named = re.compile(r"(?:unknown|required) field `(.*?)`")
+
+
+def parse(body: bytes) -> Chat:
+    """Read a request body. Raises InvalidRequest, with the path of the offending parameter where there is one."""
+    try:
+        chat = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    if chat.max_tokens and chat.max_completion_tokens:
+        raise InvalidRequest("Give max_tokens or max_completion_tokens, not both.", param="max_completion_tokens")
+    if len(chat.messages) > settings.MAX_MESSAGES:
+        raise InvalidRequest(f"At most {settings.MAX_MESSAGES} messages are accepted.", param="messages")
+    if chat.stream_options is not None and not chat.stream:
+        raise InvalidRequest("stream_options is only allowed when stream is true.", param="stream_options")
+    if chat.top_logprobs and not chat.logprobs:
+        raise InvalidRequest("top_logprobs is only allowed when logprobs is true.", param="top_logprobs")
+    if chat.tool_choice not in (None, "none") and not chat.tools:
+        raise InvalidRequest("tool_choice is only allowed when tools are given.", param="tool_choice")
+    for number, message in enumerate(chat.messages):
+        _check_message(message, f"messages[{number}]")
+    wanted = chat.response_format
+    if isinstance(wanted, JsonObjectFormat) and wanted.value is not None:
+        schema = JsonSchema(name="answer", schema=wanted.value)
+        chat = msgspec.structs.replace(chat, response_format=JsonSchemaFormat(schema))
+    for path, value in _free_form(chat):
+        _check_nesting(value, path)
+    return chat
+
+
+def _check_message(message: Message, path: str) -> None:
+    """Refuse turns that no chat template can render."""
+    speaks = message.content is not UNSET and message.content is not None
+    if message.role == "assistant":
+        if not speaks and not message.tool_calls:
+            raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"{path}.content")
+        return
+    if not speaks:
+        raise InvalidRequest(f"A {message.role} message needs content.", param=f"{path}.content")
+    if message.tool_calls:
+        raise InvalidRequest("Only an assistant message has tool_calls.", param=f"{path}.tool_calls")
+    if message.role == "tool" and not message.tool_call_id:
+        raise InvalidRequest("A tool message needs tool_call_id.", param=f"{path}.tool_call_id")
+
+
+def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
+    """Name every value whose inside is the caller's own affair."""
+    for name in ("metadata", "chat_template_kwargs", "prompt_cache_options"):
+        yield name, getattr(chat, name)
+    if isinstance(chat.response_format, JsonSchemaFormat):
+        yield "response_format.json_schema.schema", chat.response_format.json_schema.schema
+    for number, tool in enumerate(chat.tools or ()):
+        yield f"tools[{number}].function.parameters", tool.function.parameters
+    for number, message in enumerate(chat.messages):
+        if message.annotations or message.parsed:
+            yield f"messages[{number}].annotations", message.annotations
+            yield f"messages[{number}].parsed", message.parsed
+        for place, call in enumerate(message.tool_calls or ()):
+            yield f"messages[{number}].tool_calls[{place}].function.parsed_arguments", call.function.parsed_arguments
+
+
+def _check_nesting(value: Any, path: str) -> None:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_NESTING + 1):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    raise InvalidRequest(f"At most {MAX_NESTING} levels of nesting are accepted.", param=path)
+
+
+def _invalid(reason: str) -> InvalidRequest:
+    """Turn msgspec's sentence into ours, with the parameter's path apart."""
+    place = _field.search(reason)
+    path = place.group(1) if place else ""
+    named = _named.search(reason)
+    if named:
+        path = f"{path}.{named.group(1)}".lstrip(".")
+        sentence = "Unknown parameter" if "unknown" in reason else "Missing parameter"
+        return InvalidRequest(f"{sentence}: {path}", param=path)
+    if reason.startswith("Expected `null`,") or path.startswith("modalities["):
+        return UnsupportedParameter(f"{path} is not supported here: leave it out.", param=path)
+    sentence = _field.sub("", reason)
+    return InvalidRequest(f"{path}: {sentence}" if path else sentence, param=path or None)
