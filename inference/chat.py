@@ -155,7 +155,7 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 

@@ -14,9 +14,10 @@ from inference.runs.buffer import Reader
 from inference.runs.idempotency import Replay, once
 from inference.runs.idempotency_keys import Claim
 from inference.runs.spine import Completion, start
-from web.chat import parse
+from web.chat import read
 from web.errors import MethodNotAllowed, describe
 from web.exchange import HttpExchange
+from web.ignored import ignored_head
 
 FIT_TO_BALANCE = "Parley-Fit-To-Balance"
 _STREAM_HEAD = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -30,13 +31,15 @@ class ChatCompletions(HttpExchange):
         if self.scope["method"] != "POST":
             raise MethodNotAllowed
         caller = self.line.caller = await aauthenticate(bearer(self.headers), self.headers.get(b"openai-project"))
-        chat = parse(body)
+        parsed = read(body)
+        chat = parsed.chat
         fits, key = fits_to_balance(self.headers), self.headers.get(b"idempotency-key")
         if key is None:
             run: Completion | Replay = start(caller, chat, run_id=self.request_id, fit_to_balance=fits)
         else:
             run = await self._once(caller, key, chat, fits=fits)
         self.line.answered_by(run)
+        self._ignored = ignored_head(parsed.ignored)
         async with run.subscribe() as reader:
             await run.begun()
             writer = writing.ChatWire(run.id, run.receipt.created, chat.model)
@@ -57,7 +60,7 @@ class ChatCompletions(HttpExchange):
 
     def _head(self, run: Completion | Replay) -> dict[str, str]:
         """Say so when the answer is that of an earlier request (its run is named in the body), or was made to fit."""
-        head = {} if run.id == self.request_id else {"idempotent-replayed": "true"}
+        head = self._ignored | ({} if run.id == self.request_id else {"idempotent-replayed": "true"})
         return head if run.receipt.clamped_to is None else head | {"parley-max-tokens": str(run.receipt.clamped_to)}
 
     async def _stream(

@@ -102,7 +102,7 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "`modalities`: `text`": (["text"], {}),
     "`modalities`: `audio`": (["text", "audio"], {}),
     "`audio`": ({"voice": "alloy", "format": "wav"}, {}),
-    "`function_call`, the old `tool_choice`": ("auto", {}),
+    "`function_call`, the old `tool_choice`": ({"name": "weather"}, {"functions": [{"name": "weather"}]}),
     "`functions`, the old `tools`": ([{"name": "weather"}], {}),
     "`moderation`": ({"model": "omni-moderation-latest"}, {}),
     "`prediction`": ({"type": "content", "content": "Yes."}, {}),

@@ -1,10 +1,11 @@
 """The one parser of OpenAI's chat requests, for the API and the browser alike: bytes in, a typed ``Chat`` out.
 
-A field we do not know is refused by name, never dropped.
+A parameter that we do not know is refused by name. What clients merely carry along, inside of messages and tools, is
+left out and named (``tolerance``); a request without any of it is read at once, by one typed decoder.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,24 +14,85 @@ from msgspec import UNSET
 
 from inference.chat import Chat, JsonObjectFormat, JsonSchema, JsonSchemaFormat, Message
 from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
+from web.chat.tolerance import Tidied, tidy
 
 # How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
 # of the stack could not be written again from further down.
 MAX_NESTING = 64
 
+# A body of more values than this is not looked through a second time: each is an object in memory.
+MAX_VALUES = 500_000
+
 _decoder = msgspec.json.Decoder(Chat)
 _field = re.compile(r" - at `\$\.?(.*?)`$")
 _named = re.compile(r"(?:unknown|required) field `(.*?)`")
+# Kinds of parts that OpenAI has and no engine here takes.
+_OTHER_PARTS = ("input_audio", "file", "input_file", "video_url", "audio_url")
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """A chat request, and what is to be known of how it was written."""
+
+    chat: Chat
+    # What was left out, by its path in the body.
+    ignored: tuple[str, ...] = ()
+    # The functions that the client knows as custom tools.
+    custom_tools: frozenset[str] = frozenset()
+    # Whether the client speaks of functions in OpenAI's old words, without tools.
+    has_old_functions: bool = False
 
 
 def parse(body: bytes) -> Chat:
     """Read a request body. Raises InvalidRequest, with the path of the offending parameter where there is one."""
+    return read(body).chat
+
+
+def read(body: bytes) -> Parsed:
+    """Read a request body and what was left out of it. Raises InvalidRequest as ``parse`` does."""
     try:
-        chat = _decoder.decode(body)
+        return Parsed(check(_decoder.decode(body)))
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        refusal = _invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    except InvalidRequest as error:
+        refusal = error
+    if not _may_be_tidied(body):
+        raise refusal
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise refusal from None
+    if not isinstance(fields, dict) or _is_long(fields.get("messages")):
+        raise refusal
+    return _read(tidy(fields))
+
+
+def _read(tidied: Tidied) -> Parsed:
+    """Read a request once more, without what was in the way."""
+    try:
+        chat = check(msgspec.convert(tidied.fields, Chat))
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), tidied.original) from None
+    except RecursionError:
+        raise MalformedBody("The body is nested too deeply.") from None
+    except InvalidRequest as error:
+        error.param = tidied.original(error.param) if error.param else None
+        raise
+    return Parsed(chat, tuple(tidied.ignored), frozenset(tidied.custom_tools), tidied.has_old_functions)
+
+
+def _may_be_tidied(body: bytes) -> bool:
+    """Whether a body is of so few values that it may be decoded without knowing what they are for."""
+    return sum(body.count(mark) for mark in (b"[", b"{", b",")) <= MAX_VALUES
+
+
+def _is_long(messages: Any) -> bool:
+    return isinstance(messages, list) and len(messages) > settings.MAX_MESSAGES
+
+
+def check(chat: Chat) -> Chat:
+    """Refuse what is of the right type and cannot be meant, whichever protocol it came by. Raises InvalidRequest."""
     if chat.max_tokens and chat.max_completion_tokens:
         raise InvalidRequest("Give max_tokens or max_completion_tokens, not both.", param="max_completion_tokens")
     if len(chat.messages) > settings.MAX_MESSAGES:
@@ -97,16 +159,17 @@ def _check_nesting(value: Any, path: str) -> None:
     raise InvalidRequest(f"At most {MAX_NESTING} levels of nesting are accepted.", param=path)
 
 
-def _invalid(reason: str) -> InvalidRequest:
-    """Turn msgspec's sentence into ours, with the parameter's path apart."""
+def _invalid(reason: str, original: Callable[[str], str] = str) -> InvalidRequest:
+    """Turn msgspec's sentence into ours, with the path apart of what the client sent."""
     place = _field.search(reason)
-    path = place.group(1) if place else ""
+    path = original(place.group(1)) if place else ""
     named = _named.search(reason)
     if named:
-        path = f"{path}.{named.group(1)}".lstrip(".")
+        path = original(f"{path}.{named.group(1)}".lstrip("."))
         sentence = "Unknown parameter" if "unknown" in reason else "Missing parameter"
         return InvalidRequest(f"{sentence}: {path}", param=path)
-    if reason.startswith("Expected `null`,") or path.startswith("modalities["):
+    is_other_part = any(reason.startswith(f"Invalid value '{kind}'") for kind in _OTHER_PARTS)
+    if reason.startswith("Expected `null`,") or path.startswith("modalities[") or is_other_part:
         return UnsupportedParameter(f"{path} is not supported here: leave it out.", param=path)
     sentence = _field.sub("", reason)
     return InvalidRequest(f"{path}: {sentence}" if path else sentence, param=path or None)
