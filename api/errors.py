@@ -12,7 +12,6 @@ from web.errors import MethodNotAllowed, NotFound, Problem, describe
 
 _CODES = {
     exceptions.ParseError: "malformed_body",
-    exceptions.NotAcceptable: "not_acceptable",
     exceptions.UnsupportedMediaType: "unsupported_media_type",
     exceptions.PermissionDenied: "forbidden",
 }

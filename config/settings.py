@@ -13,6 +13,7 @@ from core.environment import (
     check_database,
     check_embedded,
     check_mail,
+    cors_origins,
     data_dir,
     default_sender,
     engine_networks,
@@ -137,6 +138,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "playground.pages.views.not_from_here"
 SESSION_COOKIE_HTTPONLY = True
 
 # --- What browsers may do; all of it follows from PUBLIC_URL --------------------------------------------------------
@@ -163,11 +165,19 @@ REST_FRAMEWORK = {
     # A browser session is never accepted on /v1: the Bearer key is the only way in.
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.WhateverIsAccepted",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "api.errors.handle_exception",
     "UNAUTHENTICATED_USER": None,
 }
+
+# With what status invalid requests are refused: 400 as at OpenAI, or 422 as at W&B Inference.
+VALIDATION_STATUS = env.int("VALIDATION_STATUS", 400, validate=validate.OneOf([400, 422]))
+# And with what those that credits do not cover: 402, which no client tries again, or 429, on which routers fail over.
+QUOTA_STATUS = env.int("QUOTA_STATUS", 402, validate=validate.OneOf([402, 429]))
+# Origins whose pages may call /v1 from a browser, separated by commas, such as https://chat.example.org; or *.
+CORS_ORIGINS = cors_origins(env.list("CORS_ORIGINS", []))
 
 # --- Pages ----------------------------------------------------------------------------------------------------------
 

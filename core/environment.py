@@ -168,6 +168,17 @@ PUBLIC_URL_RULE: Final = (
 _ADDRESS: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?")
 
 
+def cors_origins(written: Iterable[str]) -> tuple[str, ...]:
+    """Return the origins as browsers write them; ``*`` stands for any. Raises EnvError."""
+    origins = tuple(origin.strip().lower().removesuffix("/") for origin in written if origin.strip())
+    if wrong := next((origin for origin in origins if origin != "*" and not _ADDRESS.fullmatch(origin)), None):
+        raise EnvError(
+            f'Environment variable "CORS_ORIGINS" is a list of origins with commas between, such as '
+            f"https://chat.example.org, or *; {wrong} is none"
+        )
+    return origins
+
+
 def public_url(written: str) -> str:
     """Return the address as browsers write it, without a slash; nothing where there is none. Raises EnvError.
 

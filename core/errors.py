@@ -18,6 +18,9 @@ class DomainError(Exception):
     retry_after_seconds: int | None = None
     # How many requests may be in flight, where that is why.
     limit: int | None = None
+    # How long the prompt is, and how long it may be at most, where that is why; in tokens.
+    prompt_tokens: int | None = None
+    context_tokens: int | None = None
 
     @property
     def message(self) -> str:
@@ -33,6 +36,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     param: str | None = None
     retry_after_seconds: int | None = None
     limit: int | None = None
+    prompt_tokens: int | None = None
+    context_tokens: int | None = None
 
 
 SERVER_ERROR = Failure("server_error", "The server had an error while processing your request")
@@ -51,7 +56,15 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(error, Repeated):
         return error.failure
     if isinstance(error, DomainError) and error.code:
-        return Failure(error.code, error.message, error.param, error.retry_after_seconds, error.limit)
+        return Failure(
+            error.code,
+            error.message,
+            error.param,
+            error.retry_after_seconds,
+            error.limit,
+            error.prompt_tokens,
+            error.context_tokens,
+        )
     return None
 
 

@@ -112,9 +112,46 @@ class EngineRefused(EngineError):
 
 
 class ContextExceeded(EngineRefused):
-    """The request does not fit the model's context."""
+    """The request does not fit the model's context. Counts are in tokens, None where they are not known.
+
+    What the engine said stands behind OpenAI's own sentence, by which clients know that the conversation is too long.
+    """
 
     code = "context_length_exceeded"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        param: str | None = None,
+        context_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+    ) -> None:
+        super().__init__(message, param=param)
+        self.context_tokens = context_tokens
+        self.prompt_tokens = prompt_tokens
+        self._completion_tokens = completion_tokens
+
+    @property
+    def message(self) -> str:
+        """The sentence shown to the caller."""
+        said = super().message
+        if self.context_tokens is None:
+            return said
+        return f"This model's maximum context length is {self.context_tokens} tokens. However, {self._asked}. ({said})"
+
+    @property
+    def _asked(self) -> str:
+        prompt, completion = self.prompt_tokens, self._completion_tokens
+        if prompt is None:
+            return "your messages resulted in more tokens than that. Please reduce the length of the messages"
+        if not completion:
+            return f"your messages resulted in {prompt} tokens. Please reduce the length of the messages"
+        return (
+            f"you requested {prompt + completion} tokens (your messages resulted in {prompt} tokens, and {completion} "
+            "are for the completion). Please reduce the length of the messages or completion"
+        )
 
 
 class EngineOverloaded(EngineError):

@@ -1,7 +1,8 @@
 """How an error reads over HTTP: the one table from our codes to statuses, and one shape, OpenAI's.
 
 Domain errors know their code and their sentence (``core.errors``); the status and the type stand here alone. Statuses
-follow W&B Inference's table. Every problem links to its documentation, ``docs/errors.md``.
+are OpenAI's, but where a site has chosen W&B Inference's (``SITE_STATUSES``). Every problem links to its documentation,
+``docs/errors.md``.
 """
 
 import logging
@@ -33,6 +34,9 @@ class Meaning(NamedTuple):
 MEANINGS: Final = {
     "bad_request": Meaning(400, INVALID),
     "malformed_body": Meaning(400, INVALID),
+    "context_length_exceeded": Meaning(400, INVALID),
+    "invalid_parameter": Meaning(400, INVALID),
+    "unsupported_parameter": Meaning(400, INVALID),
     "invalid_api_key": Meaning(401, INVALID),
     "signed_out": Meaning(401, "authentication_error"),
     "insufficient_quota": Meaning(402, "insufficient_quota"),
@@ -44,16 +48,12 @@ MEANINGS: Final = {
     "not_found": Meaning(404, INVALID),
     "receipt_not_found": Meaning(404, INVALID),
     "method_not_allowed": Meaning(405, INVALID),
-    "not_acceptable": Meaning(406, INVALID),
     "reader_too_slow": Meaning(408, INVALID),
     "conversation_busy": Meaning(409, INVALID),
     "idempotency_key_reused": Meaning(409, INVALID),
     "request_too_large": Meaning(413, INVALID),
     "unsupported_media_type": Meaning(415, INVALID),
-    "context_length_exceeded": Meaning(422, INVALID),
-    "invalid_parameter": Meaning(422, INVALID),
     "limit_reached": Meaning(422, INVALID),
-    "unsupported_parameter": Meaning(422, INVALID),
     "concurrency_limit_reached": Meaning(429, "rate_limit_error"),
     "server_error": Meaning(500, SERVER),
     "engine_overloaded": Meaning(503, SERVER),
@@ -62,8 +62,22 @@ MEANINGS: Final = {
     "engine_timeout": Meaning(504, SERVER),
 }
 
+# Which setting says with what status a code is told.
+SITE_STATUSES: Final = {
+    "context_length_exceeded": "VALIDATION_STATUS",
+    "invalid_parameter": "VALIDATION_STATUS",
+    "unsupported_parameter": "VALIDATION_STATUS",
+    "insufficient_quota": "QUOTA_STATUS",
+}
+# What trying the same again cannot help: a conflict, and credits that have ended.
+_FINAL: Final = ("conversation_busy", "idempotency_key_reused", "insufficient_quota")
 # When a client may usefully try again, in seconds, where nothing better is known.
-_RETRY_AFTER: Final = {429: 1, 503: 2}
+_RETRY_AFTER: Final = {
+    "concurrency_limit_reached": 1,
+    **dict.fromkeys(("engine_overloaded", "engine_unavailable", "ledger_unavailable"), 2),
+}
+# Clients do not wait longer than this: the AI SDK falls back to its own pace, the openai package gives up.
+MAX_RETRY_AFTER_SECONDS: Final = 60
 
 
 class WebError(DomainError):
@@ -118,7 +132,7 @@ class Problem(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, failure: Failure) -> "Problem":
         """Add what a failure's code means."""
-        meaning = MEANINGS[failure.code]
+        meaning = meaning_of(failure.code)
         return cls(
             meaning.status,
             failure.code,
@@ -149,22 +163,29 @@ class Problem(msgspec.Struct, frozen=True):
     def headers(self) -> dict[str, str]:
         """What the response's head says about the error."""
         headers = {}
-        retry_after = self.retry_after_seconds or _RETRY_AFTER.get(self.status)
+        retry_after = min(self.retry_after_seconds or _RETRY_AFTER.get(self.code, 0), MAX_RETRY_AFTER_SECONDS)
         if retry_after:
             headers["retry-after"] = str(retry_after)
-        if self.limit is not None:
+        if self.limit is not None and retry_after:
             headers["x-ratelimit-limit-requests"] = str(self.limit)
             headers["x-ratelimit-remaining-requests"] = "0"
             headers["x-ratelimit-reset-requests"] = f"{retry_after}s"
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status in (402, 409):
-            # The official clients try again after a conflict, which cannot help here; nor does it where credits end.
+        if self.code in _FINAL:
+            # The official clients would try again after a 409 or a 429.
             headers["x-should-retry"] = "false"
         if self.status == 405:
             # What resources allow, Django REST framework says itself.
             headers["allow"] = "POST"
         return headers
+
+
+def meaning_of(code: str) -> Meaning:
+    """Return what a code is over HTTP on this site."""
+    meaning = MEANINGS[code]
+    setting = SITE_STATUSES.get(code)
+    return Meaning(getattr(settings, setting), meaning.type) if setting else meaning
 
 
 def describe(error: Exception) -> Problem:
@@ -177,7 +198,7 @@ def describe(error: Exception) -> Problem:
 
 def status_of(error: Exception) -> int:
     """Return the HTTP status that says what an error says."""
-    return MEANINGS[(failure_of(error) or SERVER_ERROR).code].status
+    return meaning_of((failure_of(error) or SERVER_ERROR).code).status
 
 
 def error_body(problem: Problem) -> bytes:

@@ -8,8 +8,8 @@ import msgspec
 
 from inference.engines.base import Address
 from inference.engines.events import UNREADABLE
+from inference.engines.overflow import overflow
 from inference.errors import (
-    ContextExceeded,
     EngineError,
     EngineFailed,
     EngineOverloaded,
@@ -32,10 +32,6 @@ _STATUSES = {
 }
 # Codes of a router that does not know the model that the operator named: nothing that a caller can mend.
 _UNKNOWN_MODELS = ("model_not_found", "model_not_supported")
-# How llama.cpp, vLLM and SGLang say that a request is too long; then TGI, of the prompt alone and with the answer.
-_TOO_LONG = re.compile(r"context (?:length|size|window)|must have less than \d+ tokens|` tokens \+ `")
-# llama.cpp's advice to whoever started it.
-_ADVICE = ", try increasing it"
 # A gateway in front of the engine, or the engine while it loads.
 _ABSENCES = (502, 503, 504)
 
@@ -48,7 +44,7 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
     answer = _decoded(body)
     message, param = said_in(answer)
     if status in _REFUSALS and _code(answer) not in _UNKNOWN_MODELS:
-        return refusal(address, message, param or ("messages" if status == 413 else None))
+        return refusal(address, message, param or ("messages" if status == 413 else None), _inside(answer))
     if status == 429:
         return EngineOverloaded()
     # The body may quote a prompt or a credential, so it stays out of the log.
@@ -58,16 +54,16 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
     return EngineFailed()
 
 
-def refusal(address: Address, message: str, param: str | None = None) -> EngineRefused:
-    """Return the refusal of a request, with a message that keeps the engine's whereabouts to itself."""
+def refusal(address: Address, message: str, param: str | None = None, details: Any = None) -> EngineRefused:
+    """Return the refusal of a request, with a message that keeps the engine's whereabouts to itself.
+
+    ``details`` is the decoded error around the message.
+    """
     for secret in (address.credential, address.base_url, address.base_url.partition("://")[2]):
         if secret:
             message = message.replace(secret, "…")
     message = " ".join(re.sub(r"https?://\S+", "…", message).split())[:MAX_MESSAGE_CHARACTERS]
-    if _TOO_LONG.search(message):
-        about = "max_tokens" if "max_tokens" in message else "messages"
-        return ContextExceeded(message.removesuffix(_ADVICE), param=about)
-    return EngineRefused(message, param=param)
+    return overflow(message, details) or EngineRefused(message, param=param)
 
 
 def status_of(error: object) -> int:
@@ -92,9 +88,14 @@ def _decoded(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
+def _inside(answer: Any) -> Any:
+    """Return what is inside of a decoded error."""
+    return answer.get("error", answer) if isinstance(answer, dict) else None
+
+
 def _code(answer: Any) -> Any:
     """Return the code word of a decoded error."""
-    inner = answer.get("error", answer) if isinstance(answer, dict) else None
+    inner = _inside(answer)
     return inner.get("code") if isinstance(inner, dict) else None
 
 

@@ -123,7 +123,7 @@ def _with_bytes(written: msgspec.Raw) -> msgspec.Raw:
 def tgi_error_for(address: Address, status: int, body: bytes) -> EngineError:
     """Return the error for a response that is not a success."""
     error = error_for(address, status, body)
-    return _refused(address, error.message) if isinstance(error, EngineRefused) else error
+    return _refused(address, str(error)) if isinstance(error, EngineRefused) else error
 
 
 def _refused(address: Address, message: str) -> EngineRefused:

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import Team, User
 from config.serving import limits
 from credits.models import Account, Hold
+from inference.errors import ConcurrencyLimited
 from inference.models import Run
 from tests.api.scenes import body
 from tests.fakes.tgi import FakeTgi
@@ -88,17 +89,66 @@ def test_an_unknown_model_is_404(client: OpenAI, raw: httpx2.Client, funded: Tea
     check_shape(post(raw, model="no/such"), 404, "model_not_found", "model")
 
 
-def test_a_wrong_parameter_is_422(client: OpenAI, raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+def test_a_wrong_parameter_is_400(client: OpenAI, raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**body(temperature=3))
+    error = check_shape(post(raw, temperature=3), 400, "invalid_parameter", "temperature")
+    assert error["message"] == "temperature: Expected `float` <= 2.0"
+    check_shape(post(raw, n=2), 400, "unsupported_parameter", "n")
+
+
+def test_what_the_engine_refuses_is_400(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    error = check_shape(post(raw, max_tokens=4090), 400, "context_length_exceeded", "max_tokens")
+    assert "4096" in error["message"]
+
+
+def test_a_request_that_does_not_fit_is_told_in_openais_sentence(
+    raw: httpx2.Client, tgi: FakeTgi, funded: Team
+) -> None:
+    error = check_shape(post(raw, max_tokens=4090), 400, "context_length_exceeded", "max_tokens")
+    assert error["message"].startswith(
+        "This model's maximum context length is 4096 tokens. However, you requested 4107 tokens (your messages "
+        "resulted in 17 tokens, and 4090 are for the completion). Please reduce the length of the messages or "
+        "completion."
+    )
+    long = [{"role": "user", "content": "word " * 5000}]
+    error = check_shape(post(raw, messages=long), 400, "context_length_exceeded", "messages")
+    assert re.match(
+        r"This model's maximum context length is 4096 tokens\. However, your messages resulted in 5\d\d\d tokens\. "
+        r"Please reduce the length of the messages\.",
+        error["message"],
+    )
+
+
+def test_a_site_may_refuse_with_the_statuses_of_w_and_b(
+    client: OpenAI, raw: httpx2.Client, tgi: FakeTgi, funded: Team, settings: Settings
+) -> None:
+    settings.VALIDATION_STATUS = 422
     with pytest.raises(openai.UnprocessableEntityError):
         client.chat.completions.create(**body(temperature=3))
-    error = check_shape(post(raw, temperature=3), 422, "invalid_parameter", "temperature")
-    assert error["message"] == "temperature: Expected `float` <= 2.0"
+    check_shape(post(raw, temperature=3), 422, "invalid_parameter", "temperature")
     check_shape(post(raw, n=2), 422, "unsupported_parameter", "n")
+    check_shape(post(raw, max_tokens=4090), 422, "context_length_exceeded", "max_tokens")
+    check_shape(raw.post("/v1/chat/completions", content=b"{"), 400, "malformed_body")
 
 
-def test_what_the_engine_refuses_is_422(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
-    error = check_shape(post(raw, max_tokens=4090), 422, "context_length_exceeded", "max_tokens")
-    assert "4096" in error["message"]
+def test_a_site_may_say_429_where_credits_end(
+    client: OpenAI, raw: httpx2.Client, tgi: FakeTgi, settings: Settings
+) -> None:
+    settings.QUOTA_STATUS = 429
+    with pytest.raises(openai.RateLimitError) as raised:
+        client.with_options(max_retries=2).chat.completions.create(**body())
+    assert raised.value.code == raised.value.type == "insufficient_quota"
+    response = post(raw)
+    check_shape(response, 429, "insufficient_quota")
+    assert response.headers["x-should-retry"] == "false"
+    assert "retry-after" not in response.headers
+
+
+def test_no_retry_after_is_longer_than_clients_wait() -> None:
+    refusal = ConcurrencyLimited.at(3, 600)
+    assert describe(refusal).headers["retry-after"] == "60"
+    assert describe(refusal).headers["x-ratelimit-reset-requests"] == "60s"
 
 
 def test_too_many_at_once_is_429(
@@ -152,10 +202,17 @@ def test_a_method_or_an_address_that_is_not_there(raw: httpx2.Client) -> None:
     for response in (raw.get("/v1/chat/completions"), raw.put("/v1/chat/completions"), raw.post("/v1/models", json={})):
         check_shape(response, 405, "method_not_allowed")
     assert raw.get("/v1/chat/completions").headers["allow"] == "POST"
-    for path in ("/v1/", "/v1/chat/completions/", "/v1/completions", "/v1//models", "/v1/models/"):
+    for path in ("/v1/", "/v1/completions", "/v1//models"):
         assert raw.get(path).status_code == 404, path
     check_shape(raw.post("/v1/embeddings", json={}), 404, "not_found")
-    check_shape(raw.get("/v1/models", headers={"Accept": "text/html"}), 406, "not_acceptable")
+
+
+@pytest.mark.parametrize("accepted", ["text/event-stream", "text/html", "application/xml", "nonsense"])
+def test_what_a_client_accepts_is_its_own_affair(raw: httpx2.Client, tgi: FakeTgi, funded: Team, accepted: str) -> None:
+    raw.headers["Accept"] = accepted
+    for response in (raw.get("/v1/models"), raw.get("/v1/receipts"), post(raw)):
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    check_shape(raw.get("/v1/no/such"), 404, "not_found")
 
 
 def test_a_body_that_is_too_large_is_413(raw: httpx2.Client, settings: Settings) -> None:
@@ -182,7 +239,7 @@ def test_every_response_has_an_id_of_its_own(raw: httpx2.Client, tgi: FakeTgi, f
 
 def test_a_refusal_leaves_no_run_and_no_hold(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
     for fields in ({"model": "no/such"}, {"temperature": 3}, {"n": 2}):
-        assert post(raw, **fields).status_code in (404, 422)
+        assert post(raw, **fields).status_code in (400, 404)
     Team.objects.update(is_enabled=False)
     raw.headers["OpenAI-Project"] = "acme/inference"
     check_shape(post(raw), 403, "inference_disabled")

@@ -104,7 +104,7 @@ def test_a_header_that_is_neither_true_nor_false_is_refused(
     raw: httpx2.Client, funded: Team, tgi: FakeTgi, value: str
 ) -> None:
     response = ask(raw, {"parley-fit-to-balance": value})
-    assert (response.status_code, response.json()["error"]["param"]) == (422, "Parley-Fit-To-Balance")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "Parley-Fit-To-Balance")
     assert balance(funded) == DOLLAR
 
 

@@ -154,7 +154,7 @@ def test_the_same_key_of_another_project_person_or_api_key_is_another_one(
 def test_a_key_that_is_none_is_refused(raw: httpx2.Client, tgi: FakeTgi, funded: Team, key: str) -> None:
     headers = {b"idempotency-key": key.encode("latin-1")}
     refusal = raw.post("/v1/chat/completions", json=body(), headers=headers)
-    assert refusal.status_code == 422
+    assert refusal.status_code == 400
     assert (refusal.json()["error"]["code"], refusal.json()["error"]["param"]) == (
         "invalid_parameter",
         "Idempotency-Key",

@@ -175,7 +175,7 @@ def test_a_request_that_was_refused_before_it_held_credits_has_no_receipt(
     raw: httpx2.Client, tgi: FakeTgi, team: Team
 ) -> None:
     refused = [raw.post("/v1/chat/completions", json=body(**fields)) for fields in ({}, {"temperature": 3})]
-    assert [response.status_code for response in refused] == [402, 422]
+    assert [response.status_code for response in refused] == [402, 400]
     for response in refused:
         answer = raw.get(f"/v1/receipts/{response.headers['x-request-id']}")
         error = answer.json()["error"]
@@ -293,7 +293,7 @@ def test_a_listed_receipt_is_the_receipt(raw: httpx2.Client, tgi: FakeTgi, funde
 def test_a_wrong_parameter_is_named(raw: httpx2.Client, query: str, param: str) -> None:
     response = raw.get(f"/v1/receipts?{query}")
     error = response.json()["error"]
-    assert (response.status_code, error["code"], error["param"]) == (422, "invalid_parameter", param)
+    assert (response.status_code, error["code"], error["param"]) == (400, "invalid_parameter", param)
     assert raw.get(f"/v1/receipts/{'0' * 32}?limit=1").json()["error"]["param"] == "limit"
 
 

@@ -127,7 +127,7 @@ def test_a_refused_request_has_a_line_with_its_code(raw: httpx2.Client, lines: L
     line = refuse(402)
     assert (line["ending"], line["model"], line["cost_nano"]) == ("refused", MODEL, 0)
     assert line["key_id"]
-    assert refuse(422, json=body(temperature=9))["user_id"] == line["user_id"]
+    assert refuse(400, json=body(temperature=9))["user_id"] == line["user_id"]
     assert "model" not in refuse(404, json=body(model="no/such"))
     settings.PROJECT_CONCURRENCY = 0
     assert refuse(429)["ending"] == "refused"

@@ -3,7 +3,7 @@
 import pytest
 from environs import EnvError
 
-from core.environment import public_url
+from core.environment import cors_origins, public_url
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,27 @@ def test_anything_else_is_refused_without_repeating_it(written: str) -> None:
     with pytest.raises(EnvError, match='"PUBLIC_URL" is http:// or https://') as refused:
         public_url(written)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ([], ()),
+        (["https://chat.example.org"], ("https://chat.example.org",)),
+        (
+            [" HTTPS://Chat.example.org/ ", "http://localhost:3000", ""],
+            ("https://chat.example.org", "http://localhost:3000"),
+        ),
+        (["*"], ("*",)),
+    ],
+)
+def test_origins_are_read_as_browsers_write_them(written: list[str], meant: tuple[str, ...]) -> None:
+    assert cors_origins(written) == meant
+
+
+@pytest.mark.parametrize(
+    "wrong", ["chat.example.org", "https://chat.example.org/path", "https://*.example.org", "null"]
+)
+def test_what_is_no_origin_is_refused(wrong: str) -> None:
+    with pytest.raises(EnvError, match='"CORS_ORIGINS"'):
+        cors_origins(["https://chat.example.org", wrong])

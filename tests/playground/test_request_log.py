@@ -51,6 +51,6 @@ async def test_what_a_socket_refuses_has_a_line(cast: Cast, tgi: FakeTgi, caplog
         await chat.ask("00000000-0000-0000-0000-000000000000", CANARY)
         await eventually(lambda: len(lines(caplog)) == 2)
     wrong, unknown = lines(caplog)
-    assert (wrong["user_id"], wrong["status"]) == (cast.stranger.pk, 422)
+    assert (wrong["user_id"], wrong["status"]) == (cast.stranger.pk, 400)
     assert (unknown["status"], unknown["error"]) == (404, "not_found")
     assert CANARY not in caplog.text
