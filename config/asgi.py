@@ -14,22 +14,25 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import WebsocketDenier  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
+from api.middleware import ApiMiddleware  # noqa: E402
 from api.routing import http_urlpatterns  # noqa: E402
 from config import operating  # noqa: E402
 from config.lifecycle import lifespan  # noqa: E402
 from playground.routing import websocket_urlpatterns  # noqa: E402
 from web.edge import Edge  # noqa: E402
 
-application = Edge(
-    ProtocolTypeRouter(
-        {
-            "http": URLRouter(
-                [*http_urlpatterns, *operating.http_urlpatterns, re_path(r"", cast(Any, django_application))]
-            ),
-            "lifespan": lifespan,
-            "websocket": AuthMiddlewareStack(
-                URLRouter([*websocket_urlpatterns, re_path(r"", cast(Any, WebsocketDenier.as_asgi()))])
-            ),
-        }
-    ),
+application = ApiMiddleware(
+    Edge(
+        ProtocolTypeRouter(
+            {
+                "http": URLRouter(
+                    [*http_urlpatterns, *operating.http_urlpatterns, re_path(r"", cast(Any, django_application))]
+                ),
+                "lifespan": lifespan,
+                "websocket": AuthMiddlewareStack(
+                    URLRouter([*websocket_urlpatterns, re_path(r"", cast(Any, WebsocketDenier.as_asgi()))])
+                ),
+            }
+        ),
+    )
 )

@@ -74,6 +74,8 @@ class Readiness(HttpExchange):
 http_urlpatterns = [
     path("metrics", Metrics.as_asgi()),
     path("healthz", Health.as_asgi()),
+    # Where OpenAI-compatible servers have it.
+    path("health", Health.as_asgi()),
     path("readyz", Readiness.as_asgi()),
 ]
 

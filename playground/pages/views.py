@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.views.csrf import csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -91,12 +92,23 @@ def show_document(request: HttpRequest, slug: str) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Say that there is nothing here; to a program, which most likely forgot the end of the base URL, in JSON."""
+    return _told_to_a_program(request) or page_not_found(request, exception)
+
+
+def not_from_here(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Refuse a form that no page of ours sent; a program that sends JSON hears that it is at the wrong address."""
+    is_browser = settings.SESSION_COOKIE_NAME in request.COOKIES
+    return (None if is_browser else _told_to_a_program(request)) or csrf_failure(request, reason)
+
+
+def _told_to_a_program(request: HttpRequest) -> HttpResponse | None:
     accepted = request.headers.get("Accept", "")
-    shows_key = request.headers.get("Authorization", "").startswith("Bearer ")
-    if shows_key or ("application/json" in accepted and "text/html" not in accepted):
-        error = NotFound(f"Nothing is at this address. The base URL of the API is {base_url()}")
-        return JsonResponse({"error": error_json(error)}, status=problem_of(error).status)
-    return page_not_found(request, exception)
+    shows_key = request.headers.get("Authorization", "").startswith("Bearer ") or "X-Api-Key" in request.headers
+    wants_json = "application/json" in accepted and "text/html" not in accepted
+    if not (shows_key or wants_json or request.content_type == "application/json"):
+        return None
+    error = NotFound(f"Nothing is at this address. The base URL of the API is {base_url()}")
+    return JsonResponse({"error": error_json(error)}, status=problem_of(error).status)
 
 
 def _asked_conversation(request: HttpRequest) -> Conversation | None:

@@ -50,6 +50,7 @@ SILENT: Final = {
     "/v1/receipts/<str:request_id>",
     "/v1/usage",
     "/metrics",
+    "/health",
     "/healthz",
     "/readyz",
     "/login",
