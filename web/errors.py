@@ -111,6 +111,12 @@ class MethodNotAllowed(WebError):
     code = "method_not_allowed"
 
 
+class UnsupportedMediaType(WebError):
+    """Requests are JSON"""
+
+    code = "unsupported_media_type"
+
+
 class RequestTooLarge(WebError):
     """The request body is too large"""
 

@@ -1,6 +1,7 @@
 """Token streams: ``POST /v1/chat/completions``."""
 
 import msgspec
+from django.conf import settings
 
 from accounts.caller import Caller
 from accounts.errors import IdentityError
@@ -15,6 +16,7 @@ from inference.runs.idempotency import Replay, once
 from inference.runs.idempotency_keys import Claim
 from inference.runs.spine import Completion, start
 from web.chat import read
+from web.encoding import decoded
 from web.errors import MethodNotAllowed, describe
 from web.exchange import HttpExchange
 from web.ignored import ignored_head
@@ -31,7 +33,8 @@ class ChatCompletions(HttpExchange):
         if self.scope["method"] != "POST":
             raise MethodNotAllowed
         caller = self.line.caller = await aauthenticate(bearer(self.headers), self.headers.get(b"openai-project"))
-        parsed = read(body)
+        encoding = self.headers.get(b"content-encoding", "")
+        parsed = read(decoded(body, encoding, settings.MAX_BODY_BYTES) if encoding else body)
         chat = parsed.chat
         fits, key = fits_to_balance(self.headers), self.headers.get(b"idempotency-key")
         if key is None:

@@ -1,7 +1,14 @@
 """The official client asks, and gets its answer whole."""
 
+import gzip
+import json
+from typing import Any
+
+import httpx2
 import pytest
+import zstandard
 from openai import OpenAI
+from pytest_django.fixtures import Settings
 
 from accounts.models import Team
 from inference.models import Run
@@ -73,3 +80,28 @@ def test_an_answer_without_a_word_costs_nothing(client: OpenAI, tgi: FakeTgi, fu
     assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("", "stop")
     assert balance(funded) == DOLLAR
     assert the_run().delivered_tokens == 0
+
+
+def test_a_compressed_body_is_read(raw: httpx2.Client, tgi: FakeTgi, funded: Team, settings: Settings) -> None:
+    plain = json.dumps(body()).encode()
+    for encoding, content in (("gzip", gzip.compress(plain)), ("zstd", zstandard.compress(plain))):
+        response = raw.post("/v1/chat/completions", content=content, headers={"Content-Encoding": encoding})
+        assert response.status_code == 200
+    wrong = raw.post("/v1/chat/completions", content=plain, headers={"Content-Encoding": "br"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (415, "unsupported_media_type")
+    settings.MAX_BODY_BYTES = 10_000
+    bomb = gzip.compress(json.dumps(body(user="x" * 1_000_000)).encode())
+    large = raw.post("/v1/chat/completions", content=bomb, headers={"Content-Encoding": "gzip"})
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_what_was_left_out_is_named_in_the_head(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    fields: dict[str, Any] = {
+        "verbosity": "low",
+        "messages": [{"role": "user", "content": "hi", "cache_control": {"type": "x"}}],
+    }
+    for stream in (False, True):
+        response = raw.post("/v1/chat/completions", json=body(**fields, stream=stream))
+        assert response.headers["parley-ignored"] == "verbosity, messages[0].cache_control"
+    assert "parley-ignored" not in raw.post("/v1/chat/completions", json=body()).headers
+    assert "cache_control" not in str([request.json for request in tgi.requests if request.method == "POST"])
