@@ -21,6 +21,7 @@ from inference.errors import EngineError, EngineTimeout
 from inference.models import Endpoint
 from inference.routing.circuit_breaker import CircuitState
 from inference.routing.endpoint_state import EndpointState, states_of
+from inference.transport.client import HttpClient
 
 ASK_SECONDS: Final = 5.0
 """What an operator who asks servers again waits at most for all of them together."""
@@ -166,8 +167,8 @@ async def _descriptions(endpoints: list[Endpoint]) -> list[Description | EngineE
 
 async def _description(endpoint: Endpoint) -> Description | EngineError:
     try:
-        async with asyncio.timeout(ASK_SECONDS):
-            return await engine_for(snapshot_of(endpoint)).describe()
+        async with asyncio.timeout(ASK_SECONDS), HttpClient() as http:
+            return await engine_for(snapshot_of(endpoint), http).describe()
     except TimeoutError:
         return EngineTimeout()
     except EngineError as error:

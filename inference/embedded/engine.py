@@ -19,12 +19,13 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from msgspec.structs import asdict
 
-from inference.billing.template_measurement import measure
+from inference.billing.template_measurement import Template, measure
 from inference.embedded import child
 from inference.engines.base import EndpointAddress
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.errors import EngineError
 from inference.models import Endpoint, Model
+from inference.transport.client import HttpClient
 
 logger = logging.getLogger(__name__)
 
@@ -210,10 +211,14 @@ def _publish(base_url: str, key: str) -> None:
         connection.close()
 
 
+async def _ask(base_url: str, key: str) -> Template:
+    async with HttpClient() as http:
+        return await measure(LlamaCppEngine(EndpointAddress(Endpoint.Kind.LLAMACPP, base_url, key, MODEL_ID), http))
+
+
 def _measure(base_url: str, key: str) -> None:
-    engine = LlamaCppEngine(EndpointAddress(Endpoint.Kind.LLAMACPP, base_url, key, MODEL_ID))
     try:
-        template = asdict(asyncio.run(measure(engine)))
+        template = asdict(asyncio.run(_ask(base_url, key)))
     except EngineError:
         logger.exception("the embedded model's chat template could not be measured")
         return

@@ -6,15 +6,16 @@ from inference.engines.base import Address, EndpointAddress, Engine
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.engines.openai import OpenAIEngine
 from inference.engines.tgi import TgiEngine
+from inference.transport.client import HttpClient
 
 _DIALECTS = {"tgi": TgiEngine, "openai": OpenAIEngine, "llamacpp": LlamaCppEngine}
 
 
-def engine_for(address: Address) -> Engine:
+def engine_for(address: Address, http: HttpClient) -> Engine:
     """Return the engine at an address, the same one while it is in use. Raises KeyError for an unknown kind."""
-    return _engine(EndpointAddress(address.kind, address.base_url, address.credential, address.upstream_model))
+    return _engine(EndpointAddress(address.kind, address.base_url, address.credential, address.upstream_model), http)
 
 
 @lru_cache(maxsize=1024)
-def _engine(address: EndpointAddress) -> Engine:
-    return _DIALECTS[address.kind](address)
+def _engine(address: EndpointAddress, http: HttpClient) -> Engine:
+    return _DIALECTS[address.kind](address, http)

@@ -1,12 +1,13 @@
 """What the spine asks of a model's server, whatever dialect it speaks."""
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
 
 from inference.chat import Chat
 from inference.chunks import Chunk
+from inference.errors import EngineError
+from inference.transport.client import Request
 
 
 class Address(Protocol):
@@ -64,12 +65,14 @@ class Engine(Protocol):
         Raises UnsupportedParameter, also before any credit is held.
         """
 
-    def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
-        """Generate an answer of at most ``max_tokens``, yielding whatever each read from the socket brought.
+    def request(self, chat: Chat, max_tokens: int | None) -> Request:
+        """Return what to send for an answer of at most ``max_tokens``: always a stream."""
 
-        The last chunk has a finish_reason or follows one. Closing the generator closes the connection, which is how an
-        engine is told to stop. A stream that ends without its proper ending raises EngineFailed.
-        """
+    def decoder(self, chat: Chat) -> "Decoder":
+        """Return what turns the body of the response into chunks."""
+
+    def refusal(self, status: int, body: bytes) -> EngineError:
+        """Return what a response means whose status is not 200."""
 
     async def count_prompt(self, chat: Chat) -> int | None:
         """Count the tokens of the templated prompt exactly; None where the engine has no way to tell."""
@@ -82,3 +85,21 @@ class Engine(Protocol):
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
+
+
+class Decoder(Protocol):
+    """Turns the bytes of one answer into chunks as they come. The last has a finish_reason or follows one."""
+
+    # Whether the answer is over; properly, unless there is a failure.
+    is_ended: bool
+    failure: EngineError | None
+    # The answer is whole though the engine goes on: it has to be told to stop.
+    is_cut_short: bool
+    # Whether anything came that the model generated.
+    has_output: bool
+
+    def feed(self, received: bytes) -> list[Chunk]:
+        """Return the chunks that these bytes complete, up to the answer's end or a failure."""
+
+    def end(self) -> list[Chunk]:
+        """Return what is left once nothing more comes; an answer without its proper ending has failed."""

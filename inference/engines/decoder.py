@@ -11,6 +11,7 @@ from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines.base import Address
 from inference.engines.errors import error_for, status_of
 from inference.engines.events import UNREADABLE, Event, WireChoice, WireToolCall, decode_event
+from inference.engines.sse import EventParser
 from inference.errors import EngineError, EngineFailed
 
 DONE = b"[DONE]"
@@ -38,11 +39,20 @@ class AnswerReader:
         self.has_output = False
         self.is_cut_short = False
         self.failure: EngineError | None = None
+        self._events = EventParser()
         self._address = address
         self._finish_reason: str | None = None
         # By the engine's index: the id that it gave to the call, and our index of it.
         self._calls: dict[int, tuple[str | None, int]] = {}
         self._call_count = 0
+
+    def feed(self, received: bytes) -> list[Chunk]:
+        """Turn bytes into the chunks that they complete, up to the end of the answer or to a failure."""
+        try:
+            events = self._events.feed(received)
+        except EngineError as error:
+            return self.fail(error)
+        return self.read(events)
 
     def read(self, events: list[bytes]) -> list[Chunk]:
         """Turn events into chunks, up to the end of the answer or to a failure."""

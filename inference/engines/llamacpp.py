@@ -114,7 +114,7 @@ class LlamaCppEngine(OpenAIEngine):
         message = super().message(message)
         return structs.replace(message, role="system") if message.role == "developer" else message
 
-    def reader(self, chat: Chat) -> AnswerReader:
+    def decoder(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return LlamaCppReader(self._address)
 

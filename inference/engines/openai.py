@@ -3,25 +3,19 @@
 vLLM and SGLang can do more than the dialect has words for, and are known by whom their list of models names as owner.
 """
 
-import time
-from collections.abc import AsyncGenerator
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
-from django.conf import settings
 from msgspec import UNSET, structs
 
 from inference.chat import Chat, Message, StreamOptions
-from inference.chunks import Chunk
 from inference.engines.base import Address, Description
 from inference.engines.checks import check_common
 from inference.engines.decoder import AnswerReader
-from inference.engines.errors import MAX_ERROR_BYTES, error_for
+from inference.engines.errors import error_for
 from inference.engines.events import UNREADABLE
-from inference.engines.sse import EventParser
-from inference.errors import EngineError, EngineFailed, EngineTimeout
-from inference.transport import client
-from inference.transport.watchdog import Watchdog
+from inference.errors import EngineError, EngineFailed
+from inference.transport.client import HttpClient, Request
 
 # A health check may run a real generation: TGI's does after an error.
 HEALTH_SECONDS = 5.0
@@ -65,8 +59,9 @@ class OpenAIEngine:
     # Whether there is more than one server that speaks this dialect.
     is_common: ClassVar = True
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, http: HttpClient) -> None:
         self._address = address
+        self._http = http
         self._root = address.base_url.rstrip("/").removesuffix("/v1")
         self._headers = {"Content-Type": "application/json"}
         if address.credential:
@@ -83,37 +78,20 @@ class OpenAIEngine:
         if self._server is None:
             await self._introduce()
 
-    async def stream(self, chat: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
-        """Generate an answer, yielding whatever each read from the socket brought."""
-        began = time.monotonic()
-        await self.meet(chat)
-        reader, parser = self.reader(chat), EventParser()
-        body = self.encode(chat, max_tokens)
-        first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
+    def request(self, chat: Chat, max_tokens: int | None) -> Request:
+        """Return what to send for an answer."""
+        return Request("POST", f"{self._root}/v1/chat/completions", self._headers, self.encode(chat, max_tokens))
 
-        def patience() -> float:
-            return between_seconds if reader.has_output else max(0, began + first_seconds - time.monotonic())
+    def decoder(self, chat: Chat) -> AnswerReader:
+        """Return what reads the answer to a chat."""
+        return AnswerReader(self._address)
 
-        async with client.request(
-            "POST", f"{self._root}/v1/chat/completions", self._headers, body, seconds=first_seconds
-        ) as response:
-            if response.status != 200:
-                raise await self._error_in(response)
-            with Watchdog(response.expire) as watchdog:
-                watchdog.wait(patience())
-                while not reader.is_ended:
-                    received = await response.receive()
-                    events = parser.feed(received)
-                    chunks = reader.read(events) if received else reader.end()
-                    # A keep-alive, or an event that brings nothing, does not count as progress.
-                    if chunks:
-                        watchdog.rest()
-                        yield chunks
-                        watchdog.wait(patience())
-            if reader.failure:
-                raise reader.failure
-            if not reader.is_cut_short:
-                await response.drain()
+    def refusal(self, status: int, body: bytes) -> EngineError:
+        """Return the error for a response that is not a success."""
+        if self._server and status in (400, 422):
+            # Another server may have taken its place, which does not know all that this one does.
+            self._server = None
+        return self.error_for(status, body)
 
     async def count_prompt(self, chat: Chat) -> int | None:
         """Have vLLM count the templated prompt; None elsewhere: OpenAI's dialect has no word for it."""
@@ -151,9 +129,7 @@ class OpenAIEngine:
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
         try:
-            status, _ = await client.fetch(
-                "GET", self._root + self.health_path, self._headers, seconds=HEALTH_SECONDS, limit=MAX_ANSWER_BYTES
-            )
+            status, _ = await self._fetch("GET", self.health_path, seconds=HEALTH_SECONDS)
         except EngineError:
             return False
         return status == 200
@@ -189,10 +165,6 @@ class OpenAIEngine:
         """Return the error for a response that is not a success."""
         return error_for(self._address, status, body)
 
-    def reader(self, chat: Chat) -> AnswerReader:
-        """Return what reads the answer to a chat."""
-        return AnswerReader(self._address)
-
     async def ask(self, method: str, path: str, body: bytes | None = None, *, type: type[Answered]) -> Answered:
         """Ask a short question and decode the answer."""
         status, answer = await self._fetch(method, path, body)
@@ -203,9 +175,8 @@ class OpenAIEngine:
     async def _fetch(
         self, method: str, path: str, body: bytes | None = None, seconds: float = QUESTION_SECONDS
     ) -> tuple[int, bytes]:
-        return await client.fetch(
-            method, self._root + path, self._headers, body, seconds=seconds, limit=MAX_ANSWER_BYTES
-        )
+        question = Request(method, self._root + path, self._headers, body)
+        return await self._http.fetch(question, seconds=seconds, limit=MAX_ANSWER_BYTES)
 
     async def _introduce(self) -> None:
         """Ask who is there. Who does not answer yet is asked again; who answers anything else is nobody we know."""
@@ -228,19 +199,6 @@ class OpenAIEngine:
         if status != 200:
             raise self.error_for(status, answer)
         return _decoded(answer, _Counted).count
-
-    async def _error_in(self, response: client.Response) -> EngineError:
-        """Return the error for a response that is not a success, waiting briefly for its body."""
-        with Watchdog(response.expire) as watchdog:
-            watchdog.wait(QUESTION_SECONDS)
-            try:
-                body = await response.read(MAX_ERROR_BYTES)
-            except (EngineFailed, EngineTimeout):
-                body = b""
-        if self._server and response.status in (400, 422):
-            # Another server may have taken its place, which does not know all that this one does.
-            self._server = None
-        return self.error_for(response.status, body)
 
 
 class _Model(msgspec.Struct):

@@ -12,6 +12,7 @@ from inference.engines.decoder import AnswerReader
 from inference.engines.openai import OpenAIEngine
 from inference.engines.tgi_decoder import TgiReader, tgi_error_for
 from inference.errors import EngineError, UnsupportedParameter
+from inference.transport.client import HttpClient
 
 MAX_STOPS = 4
 # We look for them ourselves in what it generates, with every token, on behalf of everybody.
@@ -34,8 +35,8 @@ class TgiEngine(OpenAIEngine):
     health_path: ClassVar = "/health"
     is_common: ClassVar = False
 
-    def __init__(self, address: Address) -> None:
-        super().__init__(address)
+    def __init__(self, address: Address, http: HttpClient) -> None:
+        super().__init__(address, http)
         # Any other name is taken for a LoRA adapter.
         self._model = address.upstream_model or "tgi"
         self._special_tokens: int | None = None
@@ -128,7 +129,7 @@ class TgiEngine(OpenAIEngine):
         """Return the error for a response that is not a success."""
         return tgi_error_for(self._address, status, body)
 
-    def reader(self, chat: Chat) -> AnswerReader:
+    def decoder(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return TgiReader(self._address, _stops(chat))
 

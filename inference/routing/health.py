@@ -8,6 +8,7 @@ from typing import Final
 from inference.catalog.snapshots import EndpointSnapshot, snapshot_of
 from inference.engines import engine_for
 from inference.models import Endpoint
+from inference.transport.client import HttpClient
 
 CHECK_SECONDS: Final = 1.5
 """What a page waits at most for all of its endpoints together."""
@@ -31,8 +32,8 @@ async def _is_healthy(address: EndpointSnapshot) -> bool:
     if good_until > time.monotonic():
         return answer
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            answer = await engine_for(address).is_healthy()
+        async with asyncio.timeout(CHECK_SECONDS), HttpClient() as http:
+            answer = await engine_for(address, http).is_healthy()
     except TimeoutError:
         answer = False
     if len(_known) >= MAX_REMEMBERED:

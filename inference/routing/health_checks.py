@@ -10,6 +10,7 @@ from inference.catalog import snapshots
 from inference.engines import engine_for
 from inference.routing import queue
 from inference.routing.replicas import Replica, replica_of
+from inference.transport import client
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,6 @@ def _note(replica: Replica, is_well: bool, silences: int) -> bool:
 async def _answers(replica: Replica) -> bool:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            return await engine_for(replica.endpoint).is_healthy()
+            return await engine_for(replica.endpoint, client.shared()).is_healthy()
     except TimeoutError:
         return False

@@ -11,12 +11,14 @@ from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines import engine_for
 from inference.engines.base import Engine
+from inference.engines.streaming import stream
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, UnsupportedParameter
 from inference.metrics import Meter
 from inference.routing.affinity import affinity_of
 from inference.routing.queue import Line, Ticket, line_for
 from inference.routing.replicas import Replica, choose, replica_of
 from inference.runs.receipt import Receipt
+from inference.transport import client
 
 # A request that breaks whoever answers it must not reach them all; one that finds them full breaks nobody.
 MAX_ATTEMPTS: Final = 3
@@ -53,13 +55,17 @@ class Route:
     def _nearest(self) -> Engine:
         replicas = [replica_of(endpoint) for endpoint in self.model.endpoints]
         replica = choose(replicas, self.ticket.affinity, self.ticket.failed) or replicas[0]
-        return engine_for(replica.endpoint)
+        return engine_for(replica.endpoint, client.shared())
 
     def engines(self) -> list[Engine]:
         """Return whom to ask before anyone answers: the nearest, then those that may be asked where it fails."""
         working = [replica_of(endpoint) for endpoint in self.model.endpoints]
         working = [each for each in working if each not in self.ticket.failed and each.circuit.lets_through]
-        others = [engine for engine in (engine_for(each.endpoint) for each in working) if engine is not self.engine]
+        others = [
+            engine
+            for engine in (engine_for(each.endpoint, client.shared()) for each in working)
+            if engine is not self.engine
+        ]
         return [self.engine, *others][:MAX_ATTEMPTS]
 
     @asynccontextmanager
@@ -73,9 +79,9 @@ class Route:
         while not is_over:
             replica = await self._enter(line)
             try:
-                async with aclosing(self._engine_of(replica).stream(self.chat, limit)) as stream:
+                async with aclosing(stream(self._engine_of(replica), client.shared(), self.chat, limit)) as answer:
                     try:
-                        beginning = await _begin(stream)
+                        beginning = await _begin(answer)
                     except EngineError as error:
                         self._let_down(replica, error)
                         if not self._may_ask_another(line, error):
@@ -84,7 +90,7 @@ class Route:
                     is_over = True
                     replica.circuit.begin()
                     try:
-                        yield Beginning(beginning, stream)
+                        yield Beginning(beginning, answer)
                     except EngineError as error:
                         self._let_down(replica, error, has_begun=True)
                         raise
@@ -98,7 +104,7 @@ class Route:
         unable = set()
         for endpoint in self.model.endpoints:
             try:
-                engine_for(endpoint).check(self.chat)
+                engine_for(endpoint, client.shared()).check(self.chat)
             except UnsupportedParameter:
                 unable.add(replica_of(endpoint))
         return unable if len(unable) < len(self.model.endpoints) else set()
@@ -112,7 +118,7 @@ class Route:
         return replica
 
     def _engine_of(self, replica: Replica) -> Engine:
-        engine = engine_for(replica.endpoint)
+        engine = engine_for(replica.endpoint, client.shared())
         if engine is not self.engine:
             # One that came since may speak another dialect, and refuse what the others can do.
             engine.check(self.chat)
@@ -130,10 +136,10 @@ class Route:
         return not (is_final or line.has_failed(self.ticket))
 
 
-async def _begin(stream: AsyncGenerator[list[Chunk], None]) -> list[Chunk]:
+async def _begin(answer: AsyncGenerator[list[Chunk], None]) -> list[Chunk]:
     """Read up to the first output."""
     kept: list[Chunk] = []
-    async for chunks in stream:
+    async for chunks in answer:
         kept += chunks
         if len(kept) > MAX_KEPT_BACK or any(chunk.has_output or chunk.finish_reason for chunk in chunks):
             return kept

@@ -8,8 +8,10 @@ import asyncio
 import re
 import string
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
+from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from inference.errors import EngineTimeout, EngineUnavailable
@@ -17,10 +19,7 @@ from inference.transport.connection import Connection, Origin, Pool
 from inference.transport.response import Response
 from inference.transport.watchdog import Watchdog
 
-__all__ = ["Response", "close", "fetch", "request"]
-
-_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-_keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
+__all__ = ["HttpClient", "Request", "Response"]
 
 _PORTS = {"http": 80, "https": 443}
 _OWN_HEADERS = ("User-Agent: Parley", "Accept: */*", "Accept-Encoding: identity")
@@ -31,21 +30,66 @@ _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]%-]+")
 
 
-class request:  # noqa: N801 - read at the call as a verb, like the context managers of contextlib
-    """``async with request(…) as response``: GET or POST and wait up to ``seconds`` for the response to begin."""
+class Request(NamedTuple):
+    """What to ask a server: GET or POST."""
 
-    def __init__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, seconds: float
-    ) -> None:
-        self._method, self._url, self._headers, self._body, self._seconds = method, url, headers, body, seconds
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+class HttpClient:
+    """Connections to the models' servers, kept between requests; for the event loop on which it is used first."""
+
+    def __init__(self) -> None:
+        self._pool: Pool | None = None
+
+    def send(self, request: Request, *, seconds: float) -> "Sending":
+        """``async with client.send(…) as response``: wait up to ``seconds`` for the response to begin."""
+        return Sending(self.pool, request, seconds)
+
+    async def fetch(self, request: Request, *, seconds: float, limit: int) -> tuple[int, bytes]:
+        """Send a request and return the status and the whole body of at most ``limit`` bytes, within ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds), self.send(request, seconds=seconds) as response:
+                return response.status, await response.read(limit)
+        except TimeoutError as error:
+            raise EngineTimeout from error
+
+    @property
+    def pool(self) -> Pool:
+        """The connections; opened when they are first asked for."""
+        if self._pool is None:
+            self._pool = Pool(asyncio.get_running_loop())
+        return self._pool
+
+    async def close(self) -> None:
+        """Close every connection, those in use too; the next request opens new ones."""
+        pool, self._pool = self._pool, None
+        if pool:
+            await pool.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+
+class Sending:
+    """A request on its way, and its response once that begins; leaving it gives the connection back, or closes it."""
+
+    def __init__(self, pool: Pool, request: Request, seconds: float) -> None:
+        self._pool, self._request, self._seconds = pool, request, seconds
         self._response: Response | None = None
 
     async def __aenter__(self) -> Response:
         deadline = asyncio.get_running_loop().time() + self._seconds
-        origin, head = _head(self._method, self._url, tuple(self._headers.items()))
-        head += b"\r\n" if self._body is None else b"Content-Length: %d\r\n\r\n" % len(self._body)
-        pool = await _pool()
-        if connection := pool.take(origin):
+        method, url, headers, body = self._request
+        origin, head = _head(method, url, tuple(headers.items()))
+        head += b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
+        if connection := self._pool.take(origin):
             try:
                 return await self._exchange(connection, head, deadline)
             except EngineUnavailable:
@@ -53,7 +97,7 @@ class request:  # noqa: N801 - read at the call as a verb, like the context mana
                 pass
         try:
             async with asyncio.timeout_at(deadline):
-                connection = await pool.connect(origin)
+                connection = await self._pool.connect(origin)
         except TimeoutError as error:
             raise EngineTimeout from error
         return await self._exchange(connection, head, deadline)
@@ -70,28 +114,42 @@ class request:  # noqa: N801 - read at the call as a verb, like the context mana
         try:
             with Watchdog(response.expire) as watchdog:
                 watchdog.wait(deadline - asyncio.get_running_loop().time())
-                await response.begin(head, self._body or b"")
+                await response.begin(head, self._request.body or b"")
         except BaseException:
             response.leave()
             raise
         return response
 
 
-async def fetch(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, seconds: float, limit: int
-) -> tuple[int, bytes]:
-    """Send a request and return the status and the whole body of at most ``limit`` bytes, all within ``seconds``."""
-    try:
-        async with asyncio.timeout(seconds), request(method, url, headers, body, seconds=seconds) as response:
-            return response.status, await response.read(limit)
-    except TimeoutError as error:
-        raise EngineTimeout from error
+_clients: dict[asyncio.AbstractEventLoop, HttpClient] = {}
+_keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
+
+
+def shared() -> HttpClient:
+    """Return the running loop's client, which closes with the loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = HttpClient()
+        keeper = _keepers[loop] = _keep(loop, _clients[loop])
+        # It yields at once; from then on the loop knows it.
+        with suppress(StopIteration):
+            keeper.asend(None).send(None)
+    return _clients[loop]
 
 
 async def close() -> None:
-    """Close the running loop's connections; the next request opens new ones."""
+    """Close the running loop's client; the next request opens new connections."""
     if keeper := _keepers.get(asyncio.get_running_loop()):
         await keeper.aclose()
+
+
+async def _keep(loop: asyncio.AbstractEventLoop, client: HttpClient) -> AsyncGenerator[None, None]:
+    """Close a client when its loop ends: a loop closes its asynchronous generators before it stops."""
+    try:
+        yield
+    finally:
+        del _clients[loop], _keepers[loop]
+        await client.close()
 
 
 @lru_cache(maxsize=1024)
@@ -125,23 +183,3 @@ def _parts(url: str) -> tuple[Origin, str, str]:
     asked = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     origin = Origin(host, port or _PORTS[parts.scheme], is_tls=parts.scheme == "https")
     return origin, authority, quote(asked, safe=string.punctuation)
-
-
-async def _pool() -> Pool:
-    """Return the running loop's connections."""
-    loop = asyncio.get_running_loop()
-    pool = _pools.get(loop)
-    if pool is None:
-        pool = _pools[loop] = Pool(loop)
-        keeper = _keepers[loop] = _keep(loop, pool)
-        await anext(keeper)
-    return pool
-
-
-async def _keep(loop: asyncio.AbstractEventLoop, pool: Pool) -> AsyncGenerator[None, None]:
-    """Close a pool when its loop ends: a loop closes its asynchronous generators before it stops."""
-    try:
-        yield
-    finally:
-        del _pools[loop], _keepers[loop]
-        await pool.close()

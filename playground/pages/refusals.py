@@ -6,6 +6,7 @@ from typing import Any
 from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.errors import UnsupportedParameter
+from inference.transport.client import HttpClient
 from playground.conversations.requests import PARAMETERS, encode
 from web.chat import parse
 
@@ -32,7 +33,7 @@ def _refuses(kind: str, name: str) -> bool:
     body = {"model": "any", "messages": [{"role": "user", "content": "any"}], name: _TRIALS[name]}
     try:
         # Nobody is called: what a dialect cannot say is known without its server.
-        engine_for(EndpointAddress(kind, "http://127.0.0.1")).check(parse(encode(body)))
+        engine_for(EndpointAddress(kind, "http://127.0.0.1"), HttpClient()).check(parse(encode(body)))
     except UnsupportedParameter:
         return True
     return False

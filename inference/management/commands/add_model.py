@@ -21,9 +21,10 @@ from inference.catalog.registration import (
     told_concurrency,
 )
 from inference.engines import engine_for
-from inference.engines.base import Description, EndpointAddress, Engine
+from inference.engines.base import Description, EndpointAddress
 from inference.errors import EngineError
 from inference.models import MODALITIES, Endpoint
+from inference.transport.client import HttpClient
 
 # What a kind of server does with any model.
 _FEATURES = {
@@ -118,9 +119,8 @@ def _survey(listing: Listing) -> Survey:
     upstream = listing.upstream_model if listing.upstream_model is not None else kept.upstream_model if kept else ""
     if not upstream and listing.kind != Endpoint.Kind.TGI:
         upstream = listing.model_id
-    engine = engine_for(EndpointAddress(listing.kind, listing.base_url, credential, upstream))
     try:
-        return asyncio.run(_ask(engine))
+        return asyncio.run(_ask(EndpointAddress(listing.kind, listing.base_url, credential, upstream)))
     except EngineError as error:
         raise CommandError(
             f"{listing.base_url} does not answer as a {listing.kind} server with this credential should "
@@ -128,12 +128,14 @@ def _survey(listing: Listing) -> Survey:
         ) from error
 
 
-async def _ask(engine: Engine) -> Survey:
+async def _ask(address: EndpointAddress) -> Survey:
     """Ask for a description, and measure what the chat template adds."""
-    description = await engine.describe()
-    # Health and description may be open to everyone; this is not.
-    await engine.count_text("a")
-    return Survey(description, await measure(engine))
+    async with HttpClient() as http:
+        engine = engine_for(address, http)
+        description = await engine.describe()
+        # Health and description may be open to everyone; this is not.
+        await engine.count_text("a")
+        return Survey(description, await measure(engine))
 
 
 def _card(repo_id: str) -> tuple[Card | None, list[str]]:

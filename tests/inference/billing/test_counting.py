@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from inference.billing import counting, prompt
 from inference.chunks import NOTHING, Chunk, FunctionDelta, ToolCallDelta, Usage
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.models import Run
 from inference.runs.buffer import Answer
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.server import FakeServer
 from tests.fakes.tgi import FakeTgi
+from tests.inference.clients import engine_for
 from tests.inference.scenes import chat, prompt_tokens
 
 ENGINE, TOKENIZER, ESTIMATE = Run.Counting.ENGINE, Run.Counting.TOKENIZER, Run.Counting.ESTIMATE

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from inference.billing.template_measurement import Template, measure
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.errors import EngineError
 from tests.fakes.openai_server import FakeLlamaCpp, FakeOpenAI
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_validation import templated, tokens_of
+from tests.inference.clients import engine_for
 
 
 def address(kind: str, server: FakeServer) -> EndpointAddress:

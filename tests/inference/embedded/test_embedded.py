@@ -16,8 +16,8 @@ from django.conf import settings
 from inference.embedded import child as child_process
 from inference.embedded.engine import MODEL_ID, EmbeddedEngine, model_file
 from inference.engines.base import EndpointAddress
-from inference.engines.llamacpp import LlamaCppEngine
 from inference.models import Endpoint, Model
+from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, text
 from tests.patience import until, within
 from tests.site import engine_of
@@ -84,7 +84,7 @@ def test_a_signal_to_the_whole_tree_does_not_end_it_before_its_parent(child: Chi
 
 @pytest.mark.timeout(600)
 async def test_what_is_said_in_its_own_words_is_understood(child: Child) -> None:
-    engine = LlamaCppEngine(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
+    engine = engine_for(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
 
     async def said(**fields: object) -> str:
         body = {"model": MODEL_ID, "messages": [{"role": "user", "content": "Count: one two one two one two"}]}

@@ -1,12 +1,15 @@
 """What the engine tests say to an engine, and how they listen."""
 
 import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from inference.chat import Chat
 from inference.chunks import Chunk, Usage
+from inference.engines import streaming
 from inference.engines.base import Engine
+from tests.inference.clients import http
 from web.chat import parse
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -17,9 +20,14 @@ def chat(**fields: Any) -> Chat:
     return parse(json.dumps({"model": "org/model", "messages": HELLO} | fields).encode())
 
 
+def stream(engine: Engine, wanted: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
+    """Ask for an answer, and yield what each read from the socket brings."""
+    return streaming.stream(engine, http(), wanted, max_tokens)
+
+
 async def answer(engine: Engine, wanted: Chat | None = None, max_tokens: int | None = None) -> list[Chunk]:
     """Return all chunks of an answer."""
-    async with aclosing(engine.stream(wanted or chat(), max_tokens)) as batches:
+    async with aclosing(stream(engine, wanted or chat(), max_tokens)) as batches:
         return [chunk async for batch in batches for chunk in batch]
 
 

@@ -5,7 +5,6 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from inference.chunks import Usage
-from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import (
     ContextExceeded,
@@ -17,7 +16,8 @@ from inference.errors import (
 from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.script import Script
 from tests.fakes.tgi_events import event
-from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
+from tests.inference.clients import engine_for
+from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, stream, text
 
 TOO_LONG = (
     b'{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it",'
@@ -46,7 +46,7 @@ async def test_every_chunk_tells_the_counts_so_far() -> None:
 async def test_a_stopped_answer_has_the_counts_of_what_was_read() -> None:
     with FakeLlamaCpp(script=Script(silent_after=3)) as server:
         counts = []
-        async with aclosing(engine_at(server).stream(chat(), None)) as batches:
+        async with aclosing(stream(engine_at(server), chat(), None)) as batches:
             async for batch in batches:
                 counts += [chunk.usage for chunk in batch if chunk.content]
                 if len(counts) == 2:

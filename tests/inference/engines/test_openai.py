@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 
 from inference.chunks import Usage
-from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.errors import (
     ContextExceeded,
@@ -17,6 +16,7 @@ from inference.errors import (
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.script import Script
 from tests.fakes.tgi_events import event
+from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
 from tests.inference.scenes import asked
 

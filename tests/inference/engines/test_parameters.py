@@ -10,10 +10,10 @@ from openai.types.chat import ParsedChatCompletionMessage
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from inference.chat import Chat
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.engines.openai import OpenAIEngine
 from inference.errors import UnsupportedParameter
+from tests.inference.clients import engine_for
 from web.chat import parse
 
 KINDS = ("tgi", "openai", "llamacpp")

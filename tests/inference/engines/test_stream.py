@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 from pytest_django.fixtures import Settings
 
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.errors import (
     EngineError,
@@ -22,7 +21,8 @@ from inference.transport import client
 from tests.fakes.script import Script
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
-from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
+from tests.inference.clients import engine_for, http
+from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, stream, text
 from tests.patience import PATIENCE_SECONDS, eventually
 
 
@@ -43,7 +43,7 @@ async def test_an_answer_comes_with_its_text_finish_reason_and_usage() -> None:
 
 async def test_many_tokens_in_one_write_come_as_one_batch() -> None:
     with FakeTgi(script=Script(tokens_per_write=10)) as tgi:
-        async with aclosing(engine_at(tgi).stream(chat(), 10)) as batches:
+        async with aclosing(stream(engine_at(tgi), chat(), 10)) as batches:
             assert len(await anext(batches)) >= 10
 
 
@@ -71,9 +71,9 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_replaced() -> No
 
 async def test_closing_the_stream_closes_the_connection_within_a_second() -> None:
     with FakeTgi(script=Script(between=0.01)) as tgi:
-        stream = engine_at(tgi).stream(chat(), 4000)
-        await anext(stream)
-        await stream.aclose()
+        batches = stream(engine_at(tgi), chat(), 4000)
+        await anext(batches)
+        await batches.aclose()
         await eventually(lambda: tgi.requests[0].closed_at, 1)
         assert 0 < tgi.requests[0].tokens_sent < 4000
 
@@ -92,8 +92,8 @@ async def test_cancelling_the_reader_closes_the_connection_within_a_second(scrip
 
 async def test_a_reader_that_stops_reading_stops_the_engine() -> None:
     with FakeTgi(script=Script(endless=True, tokens_per_write=100)) as tgi:
-        stream = engine_at(tgi).stream(chat(), 4000)
-        await anext(stream)
+        batches = stream(engine_at(tgi), chat(), 4000)
+        await anext(batches)
 
         async def has_stopped() -> bool:
             sent = tgi.requests[0].tokens_sent
@@ -101,7 +101,7 @@ async def test_a_reader_that_stops_reading_stops_the_engine() -> None:
             return tgi.requests[0].tokens_sent == sent
 
         await eventually(has_stopped)
-        await stream.aclose()
+        await batches.aclose()
 
 
 @pytest.mark.parametrize("script", [Script(before_headers=60), Script(before_first=60, keep_alive=0.05)])
@@ -118,7 +118,7 @@ async def test_silence_between_tokens_ends_the_wait_though_keep_alives_come(sett
     with FakeTgi(script=Script(silent_after=3, tokens_per_write=3, keep_alive=0.05)) as tgi:
         batches = []
         with pytest.raises(EngineTimeout):  # noqa: PT012 - what came before the error counts too
-            async for batch in engine_at(tgi).stream(chat(), 10):
+            async for batch in stream(engine_at(tgi), chat(), 10):
                 batches += batch
         assert text(batches) == "The quick brown"
         await eventually(lambda: tgi.requests[0].closed_at)
@@ -128,7 +128,7 @@ async def test_the_time_that_a_slow_reader_takes_is_not_the_engines(settings: Se
     settings.BETWEEN_TOKENS_SECONDS = 0.5
     with FakeTgi(script=Script(between=0.01)) as tgi:
         said = []
-        async for batch in engine_at(tgi).stream(chat(), 4):
+        async for batch in stream(engine_at(tgi), chat(), 4):
             said += batch
             await asyncio.sleep(0.8)
     assert text(said) == "The quick brown fox"
@@ -140,17 +140,17 @@ async def test_an_engine_that_breaks_off_gives_what_it_had_and_fails(status: int
     with FakeTgi(script=script) as tgi:
         said = []
         with pytest.raises(EngineFailed):  # noqa: PT012 - what came before the error counts too
-            async for batch in engine_at(tgi).stream(chat(), 10):
+            async for batch in stream(engine_at(tgi), chat(), 10):
                 said += batch
     assert text(said) == "The quick brown"
 
 
 async def test_tokens_and_an_error_in_one_write_are_both_seen() -> None:
     with FakeTgi(script=Script(fail_after=10, tokens_per_write=10)) as tgi:
-        stream = engine_at(tgi).stream(chat(), 20)
-        assert text(await anext(stream)) == "The quick brown fox jumps over the lazy dog."
+        batches = stream(engine_at(tgi), chat(), 20)
+        assert text(await anext(batches)) == "The quick brown fox jumps over the lazy dog."
         with pytest.raises(EngineFailed):
-            await anext(stream)
+            await anext(batches)
 
 
 async def test_an_end_without_done_is_fine_after_a_finish_reason() -> None:
@@ -263,7 +263,7 @@ async def test_a_healthy_server_says_so() -> None:
 
 async def test_more_bytes_than_allowed_are_not_read() -> None:
     with FakeTgi() as tgi, pytest.raises(EngineFailed):
-        await client.fetch("GET", f"{tgi.url}/info", {}, seconds=PATIENCE_SECONDS, limit=10)
+        await http().fetch(client.Request("GET", f"{tgi.url}/info", {}), seconds=PATIENCE_SECONDS, limit=10)
 
 
 async def test_the_same_address_is_the_same_engine() -> None:

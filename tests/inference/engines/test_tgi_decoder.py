@@ -5,13 +5,13 @@ import json
 import pytest
 
 from inference.chunks import Usage
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress, Engine
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
 from tests.fakes.recordings import FOLDER, recorded
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import DONE, chunk, error_event, tool_events
+from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
 
 

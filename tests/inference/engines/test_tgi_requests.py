@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from inference.chat import Chat
-from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress, Engine
 from inference.engines.tgi import TgiEngine
 from inference.errors import ContextExceeded, EngineRefused, EngineUnavailable, UnsupportedParameter
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import MODEL
+from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
 from tests.patience import eventually
 

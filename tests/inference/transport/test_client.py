@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from inference.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
-from inference.transport import client
+from inference.transport.client import Request
 from inference.transport.connection import IDLE_SECONDS, Origin, Pool
 from inference.transport.response import MAX_HEAD_BYTES, MAX_HEADERS, Response
 from tests.fakes.raw import Ending, RawServer, Reply
+from tests.inference.clients import http
 from tests.patience import PATIENCE_SECONDS, eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -17,7 +18,9 @@ CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;note=1\r\nllo\
 
 
 async def fetch(url: str, body: bytes | None = b"{}", seconds: float = PATIENCE_SECONDS) -> tuple[int, bytes]:
-    return await client.fetch("POST", url, {"Content-Type": "application/json"}, body, seconds=seconds, limit=1 << 20)
+    return await http().fetch(
+        Request("POST", url, {"Content-Type": "application/json"}, body), seconds=seconds, limit=1 << 20
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ async def test_what_is_not_body_is_bounded(said: list[bytes]) -> None:
 async def test_a_reset_in_the_middle_fails_after_what_came_before_it() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"], then="reset")]) as server:
         received = []
-        async with client.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
+        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
             with pytest.raises(EngineFailed):  # noqa: PT012 - what came before the error counts too
                 for _ in range(2):
                     received.append(await response.receive())
@@ -206,7 +209,7 @@ async def test_a_response_that_does_not_come_whole_in_time_is_a_timeout(writes: 
 
 async def test_an_expired_response_gives_what_it_had_and_then_a_timeout() -> None:
     async with RawServer([Reply([WHOLE[:-1]])]) as server:
-        async with client.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
+        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
             await eventually(lambda: server.requests)
             await asyncio.sleep(0.05)
             response.expire()
@@ -239,8 +242,10 @@ async def test_a_redirect_is_an_answer_like_any_other() -> None:
 
 async def test_a_request_says_what_was_asked() -> None:
     async with RawServer([Reply([WHOLE])]) as server:
-        await client.fetch("GET", f"{server.url}a b/é?c=%20d#e", {"X-Key": "1"}, seconds=PATIENCE_SECONDS, limit=10)
-        await client.fetch("POST", server.url, {}, b"", seconds=PATIENCE_SECONDS, limit=10)
+        await http().fetch(
+            Request("GET", f"{server.url}a b/é?c=%20d#e", {"X-Key": "1"}), seconds=PATIENCE_SECONDS, limit=10
+        )
+        await http().fetch(Request("POST", server.url, {}, b""), seconds=PATIENCE_SECONDS, limit=10)
     asked, posted = server.requests
     own = f"Host: 127.0.0.1:{server.port}\r\nUser-Agent: Parley\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
     assert asked.decode() == f"GET /a%20b/%C3%A9?c=%20d HTTP/1.1\r\n{own}X-Key: 1\r\n\r\n"
@@ -254,7 +259,7 @@ async def test_a_request_says_what_was_asked() -> None:
 async def test_a_header_that_would_leave_its_line_is_never_sent(name: str, value: str) -> None:
     async with RawServer([Reply([WHOLE])]) as server:
         with pytest.raises(EngineUnavailable):
-            await client.fetch("POST", server.url, {name: value}, b"", seconds=PATIENCE_SECONDS, limit=10)
+            await http().fetch(Request("POST", server.url, {name: value}, b""), seconds=PATIENCE_SECONDS, limit=10)
         assert server.connections == 0
 
 
@@ -278,8 +283,8 @@ async def test_an_address_that_cannot_be_one_is_unavailable(url: str) -> None:
 
 async def test_closing_ends_what_is_under_way() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"])]) as server:
-        async with client.request("POST", server.url, {}, b"{}", seconds=PATIENCE_SECONDS) as response:
-            await client.close()
+        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
+            await http().close()
             with pytest.raises(EngineError):
                 await response.read(10)
         with pytest.raises(EngineTimeout):

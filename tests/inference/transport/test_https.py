@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from inference.errors import EngineTimeout, EngineUnavailable
-from inference.transport import client
+from inference.transport.client import Request
 from tests.fakes.raw import RawServer, Reply
+from tests.inference.clients import http
 from tests.patience import PATIENCE_SECONDS, eventually
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
@@ -46,7 +47,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 
 async def fetch(url: str) -> tuple[int, bytes]:
-    return await client.fetch("POST", url, {}, b"x" * 500_000, seconds=PATIENCE_SECONDS, limit=1 << 20)
+    return await http().fetch(Request("POST", url, {}, b"x" * 500_000), seconds=PATIENCE_SECONDS, limit=1 << 20)
 
 
 async def test_a_trusted_server_is_spoken_to_over_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +56,7 @@ async def test_a_trusted_server_is_spoken_to_over_tls(certificate: Path, monkeyp
         for _ in range(3):
             assert await fetch(f"https://localhost:{server.port}") == (200, b"x" * 200_000)
         assert server.connections == 1
-        await client.close()
+        await http().close()
 
 
 async def test_a_pinned_connection_asks_for_the_server_by_its_name(
@@ -67,7 +68,7 @@ async def test_a_pinned_connection_asks_for_the_server_by_its_name(
     context.sni_callback = lambda _, name, __: named.append(name)
     async with RawServer([Reply([WHOLE])], tls=context) as server:
         await fetch(f"https://localhost:{server.port}")
-        await client.close()
+        await http().close()
     assert named == ["localhost"]
 
 
@@ -91,5 +92,5 @@ async def test_a_trusted_server_under_another_name_is_unavailable(
 async def test_a_handshake_that_does_not_come_in_time_is_given_up() -> None:
     async with RawServer([Reply()]) as server:
         with pytest.raises(EngineTimeout):
-            await client.fetch("GET", f"https://localhost:{server.port}", {}, seconds=0.5, limit=10)
+            await http().fetch(Request("GET", f"https://localhost:{server.port}", {}), seconds=0.5, limit=10)
         await eventually(lambda: server.left)

@@ -11,12 +11,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from core.environment import engine_networks
-from inference.engines import engine_for
 from inference.engines.base import EndpointAddress
 from inference.errors import EngineTimeout, EngineUnavailable
-from inference.transport import client
+from inference.transport.client import Request
 from inference.transport.networks import PlaceRefused, check_host
 from tests.fakes.raw import RawServer, Reply
+from tests.inference.clients import engine_for, http
 from tests.inference.engines.conversation import answer, chat
 from tests.patience import PATIENCE_SECONDS
 
@@ -86,7 +86,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resolver]:
 
 
 async def fetch(url: str) -> tuple[int, bytes]:
-    return await client.fetch("GET", url, {}, seconds=PATIENCE_SECONDS, limit=100)
+    return await http().fetch(Request("GET", url, {}), seconds=PATIENCE_SECONDS, limit=100)
 
 
 @pytest.mark.parametrize("host", REFUSED)
@@ -136,7 +136,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_for_each_connection(
         # All over the one connection, to the address that was checked.
         assert (resolver.asked, server.connections) == (["engine.internal"], 1)
         assert b"Host: engine.internal:" in server.requests[0]
-        await client.close()
+        await http().close()
         with pytest.raises(EngineUnavailable):
             await fetch(url)
         assert (len(resolver.asked), server.connections) == (2, 1)
@@ -210,7 +210,7 @@ async def test_a_name_that_is_slow_to_be_found_is_given_up(monkeypatch: pytest.M
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
     with pytest.raises(EngineTimeout):
-        await client.fetch("GET", "http://engine.internal/", {}, seconds=0.2, limit=10)
+        await http().fetch(Request("GET", "http://engine.internal/", {}), seconds=0.2, limit=10)
 
 
 async def test_a_name_without_an_address_is_unavailable(resolve: Callable[..., Resolver]) -> None:
