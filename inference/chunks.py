@@ -44,8 +44,10 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     logprobs: msgspec.Raw | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    # What the model says in the place of an answer that it refuses.
+    refusal: str | None = None
 
     @property
     def has_output(self) -> bool:
         """Whether the caller gets something that a model generated."""
-        return bool(self.content or self.reasoning or self.tool_calls)
+        return bool(self.content or self.reasoning or self.tool_calls or self.refusal)

@@ -41,8 +41,9 @@ class ChatWire:
         text = "".join([chunk.content for chunk in chunks if chunk.content])
         reasoning = "".join([chunk.reasoning for chunk in chunks if chunk.reasoning])
         tool_calls = _join_tool_calls(chunks)
-        message: dict[str, object] = {"role": "assistant", "content": text or (None if tool_calls else "")}
-        message["refusal"] = None
+        refusal = "".join([chunk.refusal for chunk in chunks if chunk.refusal]) or None
+        content = text or (None if tool_calls or refusal else "")
+        message: dict[str, object] = {"role": "assistant", "content": content, "refusal": refusal}
         if reasoning:
             message |= {"reasoning": reasoning, "reasoning_content": reasoning}
         if tool_calls:
@@ -78,7 +79,7 @@ def _is_shown(chunk: Chunk) -> bool:
 
 
 def _delta(chunk: Chunk) -> bytes:
-    if not chunk.reasoning and not chunk.tool_calls:
+    if not (chunk.reasoning or chunk.tool_calls or chunk.refusal):
         return b'{"content":%s}' % _encode(chunk.content) if chunk.content else b"{}"
     delta: dict[str, object] = {}
     if chunk.content:
@@ -87,6 +88,8 @@ def _delta(chunk: Chunk) -> bytes:
         delta |= {"reasoning": chunk.reasoning, "reasoning_content": chunk.reasoning}
     if chunk.tool_calls:
         delta["tool_calls"] = chunk.tool_calls
+    if chunk.refusal:
+        delta["refusal"] = chunk.refusal
     return _encode(delta)
 
 

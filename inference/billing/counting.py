@@ -104,12 +104,12 @@ class _Known(NamedTuple):
 
 def text_of(chunk: Chunk) -> str:
     """Return everything in a chunk that the model generated."""
-    if not chunk.tool_calls:
+    if not (chunk.tool_calls or chunk.refusal):
         return f"{chunk.reasoning}{chunk.content or ''}" if chunk.reasoning else chunk.content or ""
     called = "".join(
         f"{call.function.name or ''}{call.function.arguments or ''}" for call in chunk.tool_calls if call.function
     )
-    return f"{chunk.reasoning or ''}{chunk.content or ''}{called}"
+    return f"{chunk.reasoning or ''}{chunk.content or ''}{chunk.refusal or ''}{called}"
 
 
 async def _recount(taken: list[Chunk], chat: Chat, engine: Engine | None, known: _Known, sense: Sense) -> Counted:

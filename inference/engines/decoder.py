@@ -1,150 +1,267 @@
-"""From the events of one stream to the chunks of one answer."""
+"""From the bytes of one stream to the chunks of one answer."""
 
-import uuid
 from typing import ClassVar
 
 import msgspec
-from msgspec import Raw
-from msgspec.json import decode
+from msgspec import Raw, structs
 
-from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
+from inference.chat import Chat
+from inference.chunks import Chunk, ToolCallDelta, Usage
+from inference.engines import lenient
 from inference.engines.base import Address
-from inference.engines.errors import error_for, status_of
-from inference.engines.events import UNREADABLE, Event, WireChoice, WireToolCall, decode_event
+from inference.engines.calls import ToolCalls
+from inference.engines.characters import Halves
+from inference.engines.errors import decoded, error_for, status_of
+from inference.engines.events import NULL, UNREADABLE, Event, WireChoice, WireDelta, WireToolCall, decode_event
+from inference.engines.finish import finish_reason
 from inference.engines.sse import EventParser
 from inference.errors import EngineError, EngineFailed
 
 DONE = b"[DONE]"
+# Events without output are kept until one brings some: they may have brought something that nobody reads.
+_MAX_SILENT = 16
+# Codes of a message beside which nothing went wrong.
+_SUCCESS = (None, 0, 200, "", "0", "200", "ok", "success")
 
 
 class AnswerReader:
     """Reads one answer. After its end, ``failure`` says whether it was a proper one.
 
     ``is_cut_short`` says that the answer is whole though the engine goes on: it has to be told to stop.
+    ``signs`` counts what shows that the engine is at work, whether that brought something or not.
     """
 
-    # What other servers call OpenAI's finish reasons.
-    finish_reasons: ClassVar = {
-        "stop_sequence": "stop",
-        "eos_token": "stop",
-        "function_call": "tool_calls",
-        "stop": "stop",
-        "length": "length",
-        "tool_calls": "tool_calls",
-        "content_filter": "content_filter",
-    }
+    # Whether a comment says more than that the connection is open.
+    comments_are_signs: ClassVar = True
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, chat: Chat) -> None:
         self.is_ended = False
         self.has_output = False
         self.is_cut_short = False
         self.failure: EngineError | None = None
-        self._events = EventParser()
+        self.signs = 0
         self._address = address
+        self._limit = chat.completion_limit
+        self._wants_logprobs = bool(chat.logprobs)
+        self._parser = EventParser()
         self._finish_reason: str | None = None
-        # By the engine's index: the id that it gave to the call, and our index of it.
-        self._calls: dict[int, tuple[str | None, int]] = {}
-        self._call_count = 0
+        self._calls = self.new_calls(chat)
+        # From the first event on that can bring halves of characters.
+        self._halves: Halves | None = None
+        self._reads_messages = False
+        self._silent: list[bytes] = []
+        # Whether it sent words in the place of an event: nothing of an answer, but no sign of a proper end either.
+        self._had_words = False
+        self._generated = 0
 
     def feed(self, received: bytes) -> list[Chunk]:
-        """Turn bytes into the chunks that they complete, up to the end of the answer or to a failure."""
+        """Turn what arrived into chunks, up to the end of the answer or to a failure."""
         try:
-            events = self._events.feed(received)
+            events = self._parser.feed(received)
         except EngineError as error:
             return self.fail(error)
+        if self.comments_are_signs:
+            self.signs += self._parser.comments
+        self._parser.comments = 0
         return self.read(events)
 
     def read(self, events: list[bytes]) -> list[Chunk]:
         """Turn events into chunks, up to the end of the answer or to a failure."""
         chunks: list[Chunk] = []
-        for event in events:
-            if event == DONE:
-                return chunks + self.end()
+        for data in events:
+            if data == DONE:
+                return chunks + self._close(is_said=True)
             try:
-                chunk = self.chunk(decode_event(event))
-            except UNREADABLE:
-                return chunks + self.fail(EngineFailed())
+                try:
+                    chunk = self.chunk(decode_event(data))
+                    if chunk is not None:
+                        chunks.append(chunk)
+                except UNREADABLE:
+                    if self._read_leniently(data, chunks):
+                        return chunks + self._close(is_said=True)
             except EngineError as error:
-                return chunks + self.fail(error)
-            if chunk is not None:
-                chunks.append(chunk)
+                # Whatever follows its end makes no failure of a finished answer.
+                if self._finish_reason is None:
+                    return chunks + self.fail(error)
+            if not self.has_output and len(self._silent) < _MAX_SILENT:
+                self._silent.append(data)
             if self.is_cut_short:
                 break
+        self.signs += len(chunks)
         return chunks
 
     def end(self) -> list[Chunk]:
-        """Take note that nothing follows; without a finish reason the answer is not whole."""
-        if self._finish_reason is None:
-            return self.fail(EngineFailed())
-        self.is_ended = True
-        return []
+        """Take note that nothing follows, and read what the engine left unfinished."""
+        chunks = self.read(self._parser.flush())
+        return chunks if self.is_ended else chunks + self._close(is_said=False)
 
     def fail(self, error: EngineError) -> list[Chunk]:
-        """End the answer with an error, behind what came before it."""
-        self.is_ended, self.failure = True, error
+        """End the answer with an error, behind what came before it; one that was finished before stays whole."""
+        self.is_ended = True
+        if self._finish_reason is None:
+            self.failure = error
         return []
 
     def chunk(self, event: Event) -> Chunk | None:
         """Turn one event into a chunk; None where it brought nothing. Raises the EngineError that it tells of."""
-        if len(event.error) > 4:
-            raise self.error_in(decode(event.error))
+        if event.error is not NULL and (error := decoded(bytes(event.error))):
+            raise self.error_in(error)
         usage = self.usage(event)
-        if not event.choices or event.choices[0].index:
-            if bytes(event.message) != b"null":
-                raise self.error_in({"message": decode(event.message), "code": decode(event.code)})
+        if usage:
+            self._generated = usage.completion_tokens
+        choice = _first(event.choices) if event.choices else None
+        if choice is None:
+            if not event.choices and event.message is not NULL:
+                self._raise_message(event)
             return Chunk(usage=usage) if usage else None
-        choice = event.choices[0]
-        finish_reason = self._finished(choice)
         delta = choice.delta
-        logprobs = _checked(choice.logprobs) if len(choice.logprobs) > 4 else None
-        if delta is None:
-            return Chunk(finish_reason=finish_reason, usage=usage) if finish_reason or usage else None
-        content, reasoning = delta.content or None, delta.reasoning_content or delta.reasoning or None
-        calls = tuple([self._call(call) for call in delta.tool_calls]) if delta.tool_calls else ()
-        if content or reasoning or calls:
-            self.has_output = True
+        reason = finish_reason(choice.finish_reason) if choice.finish_reason else None
+        if delta is None or choice.message is not NULL or type(choice) is not WireChoice:
+            delta = self._instead_of_delta(choice)
+            if delta is None and not reason:
+                return Chunk(usage=usage) if usage else None
+        content = reasoning = refusal = None
+        calls: tuple[ToolCallDelta, ...] = ()
+        if delta is not None:
+            content, reasoning = delta.content or None, delta.reasoning or delta.reasoning_content or None
+            refusal = delta.refusal or None
+            if delta.thinking or delta.reasoning_details or delta.tool_calls or delta.function_call:
+                calls = self._called(delta)
+        logprobs = _checked(choice.logprobs) if self._wants_logprobs and len(choice.logprobs) > 4 else None
         # Without anything in it, it is a token all the same: a part of a character, or one that is not shown.
-        return Chunk(content, reasoning, calls, logprobs, finish_reason, usage)
+        chunk = Chunk(content, reasoning, calls, logprobs, None, usage, refusal)
+        if self._halves:
+            chunk = self._halves.joined(chunk)
+        if reason and self._finish_reason is None:
+            chunk = self._finished(chunk, reason)
+        if not self.has_output and chunk.has_output:
+            self.has_output = True
+            self._silent.clear()
+        return chunk
 
     def usage(self, event: Event) -> Usage | None:
-        """Return the counts that an event carries."""
-        return event.usage.counts() if event.usage is not None else None
+        """Return the counts that an event carries; some servers write them into its choice."""
+        told = event.usage or (event.choices[0].usage if event.choices else None)
+        return told.counts() if told else None
+
+    def new_calls(self, chat: Chat) -> ToolCalls:
+        """Return what puts the tool calls together."""
+        return ToolCalls([tool.function.name for tool in chat.tools or ()])
 
     def error_in(self, error: object) -> EngineError:
         """Return what an error inside a stream means."""
         return error_for(self._address, status_of(error), msgspec.json.encode(error))
 
-    def new_id(self, given: str | None) -> str:
-        """Return the id of a tool call that begins; every call has one."""
-        return given or f"call_{uuid.uuid4().hex[:24]}"
+    def missing_reason(self, *, is_said: bool) -> str | None:
+        """Return why an answer ended that did not tell; None where it is not whole.
 
-    def _finished(self, choice: WireChoice) -> str | None:
-        if choice.finish_reason:
-            if choice.finish_reason in ("abort", "error"):
-                raise EngineFailed
-            self._finish_reason = self.finish_reasons.get(choice.finish_reason, "stop")
-            return self._finish_reason
-        return None
-
-    def _call(self, call: WireToolCall) -> ToolCallDelta:
-        """Keep a call's id, type and name to its first piece, wherever the engine repeats them.
-
-        Some engines number all of their calls zero: another id with another name is another call.
+        ``is_said`` says whether it told at least that it ended.
         """
-        place, function = call.index or 0, call.function
-        arguments, name = (function.arguments, function.name) if function else (None, None)
-        known = self._calls.get(place)
-        if known and not (name and call.id and call.id != known[0]):
-            return ToolCallDelta(known[1], function=FunctionDelta(arguments=arguments))
-        index, self._call_count = self._call_count, self._call_count + 1
-        self._calls[place] = call.id, index
-        return ToolCallDelta(index, self.new_id(call.id), "function", FunctionDelta(name, arguments))
+        if not is_said or self._had_words or not (self.has_output or self._calls):
+            return None
+        is_full = self._limit is not None and self._generated >= self._limit
+        return "length" if is_full else "tool_calls" if self._calls else "stop"
+
+    def _read_leniently(self, data: bytes, chunks: list[Chunk]) -> bool:
+        """Read what is not written as nearly every server writes it; return whether it ended the answer."""
+        self._halves = self._halves or Halves()
+        if data.lstrip()[:1] not in (b"{", b"[", b'"'):
+            self._had_words = True
+            return False
+        try:
+            for event in lenient.events(data):
+                if event is None:
+                    return True
+                if (chunk := self.chunk(event)) is not None:
+                    chunks.append(chunk)
+        except (lenient.Unreadable, RecursionError) as error:
+            raise EngineFailed from error
+        return False
+
+    def _instead_of_delta(self, choice: WireChoice) -> WireDelta | None:
+        """Return the message that came in the place of a delta; one behind the pieces of itself says nothing new.
+
+        Raises DecodeError for what has to be read leniently.
+        """
+        if isinstance(choice, lenient.WholeChoice):
+            if self.has_output and not self._reads_messages:
+                return None
+            self._reads_messages = True
+        elif bytes(choice.message) != b"null" or (choice.delta is None and choice.text):
+            raise msgspec.DecodeError("a message or a text in the place of a delta")
+        return choice.delta
+
+    def _called(self, delta: WireDelta) -> tuple[ToolCallDelta, ...]:
+        """Return what can be told of an event's tool calls. Raises DecodeError for what has to be read leniently."""
+        is_odd = any(call.function is None for call in delta.tool_calls or ())
+        if is_odd or delta.thinking or delta.reasoning_details:
+            raise msgspec.DecodeError("reasoning or a call in a shape of its own")
+        if delta.tool_calls:
+            return tuple(self._calls.add(delta.tool_calls))
+        return tuple(self._calls.add([WireToolCall(0, function=delta.function_call)])) if delta.function_call else ()
+
+    def _raise_message(self, event: Event) -> None:
+        """Raise the error that a message without choices is, unless it says that all is well."""
+        message, code = decoded(bytes(event.message)), decoded(bytes(event.code))
+        if message and not (code in _SUCCESS and code is not None):
+            raise self.error_in({"message": message, "code": code})
+
+    def _close(self, *, is_said: bool) -> list[Chunk]:
+        """End the answer; without a finish reason of its own it may not be whole."""
+        chunks: list[Chunk] = []
+        try:
+            if self._finish_reason is None:
+                reason = self.missing_reason(is_said=is_said)
+                if reason is None:
+                    raise EngineFailed
+                chunks.append(self._finished(Chunk(), reason))
+                self.has_output |= chunks[0].has_output
+            self._check_silence()
+        except EngineError as error:
+            self._finish_reason = None
+            self.fail(error)
+            return []
+        self.is_ended = True
+        return chunks
+
+    def _finished(self, chunk: Chunk, reason: str) -> Chunk:
+        """Return the chunk with which an answer ends, with all that was held back. Raises EngineFailed."""
+        chunk = structs.replace(chunk, tool_calls=(*chunk.tool_calls, *self._calls.flush()))
+        if self._halves:
+            chunk = self._halves.flushed(chunk)
+        if reason == "stop" and self._calls:
+            # Most servers that do not know the word end calls so.
+            reason = "tool_calls"
+        elif reason == "tool_calls" and not self._calls:
+            if not (self.has_output or chunk.has_output):
+                raise EngineFailed
+            reason = "stop"
+        self._finish_reason = reason
+        return structs.replace(chunk, finish_reason=reason)
+
+    def _check_silence(self) -> None:
+        """Refuse an answer without output whose events brought something that nobody reads. Raises EngineFailed."""
+        if not self.has_output:
+            unread = set().union(*map(lenient.unknown_fields, self._silent))
+            if unread:
+                raise EngineFailed
 
 
-def _checked(logprobs: Raw) -> Raw:
-    """Return log-probabilities as they came: so far they are any bytes. Raises EngineFailed if they are none."""
-    told = decode(logprobs)
-    content = told.get("content") if isinstance(told, dict) else told
-    if not (content is None or (isinstance(told, dict) and isinstance(content, list))):
-        raise EngineFailed
-    return logprobs
+def _first(choices: list[WireChoice]) -> WireChoice | None:
+    """Return the choice that was asked for."""
+    choice = choices[0]
+    return choice if not choice.index else next((each for each in choices if (each.index or 0) <= 0), None)
+
+
+def _checked(written: Raw) -> Raw:
+    """Return log-probabilities as they came if clients can read them so, else put right. Raises EngineFailed."""
+    try:
+        told = msgspec.json.decode(written)
+    except UNREADABLE:
+        told = None
+    if isinstance(told, dict) and (told.get("content") is None or isinstance(told["content"], list)):
+        return written
+    try:
+        return lenient.logprobs(bytes(written))
+    except (lenient.Unreadable, RecursionError) as error:
+        raise EngineFailed from error

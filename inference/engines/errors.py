@@ -41,7 +41,7 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
 
     Only a refusal of the request itself is told to the caller; the rest is the operator's to know.
     """
-    answer = _decoded(body)
+    answer = decoded(body)
     message, param = said_in(answer)
     if status in _REFUSALS and _code(answer) not in _UNKNOWN_MODELS:
         return refusal(address, message, param or ("messages" if status == 413 else None), _inside(answer))
@@ -80,7 +80,7 @@ def status_of(error: object) -> int:
     return next((_STATUSES[name] for name in named if isinstance(name, str) and name in _STATUSES), 500)
 
 
-def _decoded(body: bytes) -> Any:
+def decoded(body: bytes) -> Any:
     """Return the body as JSON, or else as text."""
     try:
         return msgspec.json.decode(body)

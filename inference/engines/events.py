@@ -1,6 +1,7 @@
 """What engines write: OpenAI's chat completion chunks as TGI, vLLM, SGLang, llama.cpp and others send them.
 
-Fields that we have no use for are skipped while decoding; null stands for a field that was left out.
+Fields that we have no use for are skipped while decoding; null stands for a field that was left out. An event that
+does not fit these types is read once more, by ``lenient``.
 """
 
 from typing import Final
@@ -23,9 +24,9 @@ class WireFunction(Struct, gc=False):
 
 
 class WireToolCall(Struct):
-    """A piece of a tool call."""
+    """A piece of a tool call; without an index it is known by its id, or by its place in the list."""
 
-    index: int | None = 0
+    index: int | None = None
     id: str | None = None
     type: str | None = None
     function: WireFunction | None = None
@@ -38,15 +39,11 @@ class WireDelta(Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[WireToolCall] | None = None
-
-
-class WireChoice(Struct):
-    """One choice of a chunk."""
-
-    index: int | None = 0
-    delta: WireDelta | None = None
-    finish_reason: str | None = None
-    logprobs: Raw = NULL
+    refusal: str | None = None
+    # Of older servers, and of those that keep reasoning under names of their own.
+    function_call: WireFunction | None = None
+    thinking: str | None = None
+    reasoning_details: list[Raw] | None = None
 
 
 class CachedTokens(Struct, gc=False):
@@ -61,13 +58,32 @@ class WireUsage(Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: CachedTokens | None = None
+    # Other names for the same.
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
 
     def counts(self) -> Usage | None:
         """Return the counts in our own words; half of them are none, and no more can be cached than there is."""
-        if self.prompt_tokens is None or self.completion_tokens is None:
+        prompt_tokens = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
+        completion_tokens = self.output_tokens if self.completion_tokens is None else self.completion_tokens
+        if prompt_tokens is None or completion_tokens is None or prompt_tokens < 0 or completion_tokens < 0:
             return None
-        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(self.prompt_tokens, self.completion_tokens, min(cached or 0, self.prompt_tokens))
+        details = self.prompt_tokens_details
+        cached = (details.cached_tokens if details else None) or self.prompt_cache_hit_tokens or 0
+        return Usage(prompt_tokens, completion_tokens, max(0, min(cached, prompt_tokens)))
+
+
+class WireChoice(Struct):
+    """One choice of a chunk; servers that answer whole have a message in the place of the delta, older ones a text."""
+
+    index: int | None = None
+    delta: WireDelta | None = None
+    finish_reason: str | None = None
+    logprobs: Raw = NULL
+    message: Raw = NULL
+    text: str | None = None
+    usage: WireUsage | None = None
 
 
 class Timings(Struct, gc=False):
@@ -77,9 +93,10 @@ class Timings(Struct, gc=False):
     cache_n: int = 0
     predicted_n: int = 0
 
-    def counts(self) -> Usage:
+    def counts(self) -> Usage | None:
         """Return the counts in our own words."""
-        return Usage(self.prompt_n + self.cache_n, self.predicted_n, self.cache_n)
+        counts = (self.prompt_n, self.cache_n, self.predicted_n)
+        return Usage(self.prompt_n + self.cache_n, self.predicted_n, self.cache_n) if min(counts) >= 0 else None
 
 
 class Event(Struct):

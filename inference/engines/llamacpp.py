@@ -116,7 +116,7 @@ class LlamaCppEngine(OpenAIEngine):
 
     def decoder(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return LlamaCppReader(self._address)
+        return LlamaCppReader(self._address, chat)
 
 
 class _InputTokens(msgspec.Struct):

@@ -84,7 +84,7 @@ class OpenAIEngine:
 
     def decoder(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return AnswerReader(self._address)
+        return AnswerReader(self._address, chat)
 
     def refusal(self, status: int, body: bytes) -> EngineError:
         """Return the error for a response that is not a success."""

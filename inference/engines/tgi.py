@@ -10,7 +10,7 @@ from inference.engines.base import Address, Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
 from inference.engines.openai import OpenAIEngine
-from inference.engines.tgi_decoder import TgiReader, tgi_error_for
+from inference.engines.tgi_decoder import TgiReader, stops_of, tgi_error_for
 from inference.errors import EngineError, UnsupportedParameter
 from inference.transport.client import HttpClient
 
@@ -47,7 +47,7 @@ class TgiEngine(OpenAIEngine):
         refuse_given(chat, _IGNORED + _TWISTED)
         if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
             raise UnsupportedParameter(f"At most {MAX_STOPS} stop sequences are supported.", param="stop")
-        if any(len(stop) > MAX_STOP_CHARACTERS for stop in _stops(chat)):
+        if any(len(stop) > MAX_STOP_CHARACTERS for stop in stops_of(chat)):
             raise UnsupportedParameter(
                 f"A stop sequence has at most {MAX_STOP_CHARACTERS} characters here.", param="stop"
             )
@@ -92,7 +92,7 @@ class TgiEngine(OpenAIEngine):
             model=self._model,
             messages=[each for message in chat.messages for each in _apart(message)],
             temperature=0.0 if is_greedy else chat.temperature,
-            stop=_stops(chat) or None,
+            stop=stops_of(chat) or None,
             # One is rejected; and any with a temperature of zero would sample after all.
             top_p=chat.top_p if narrows and not is_greedy else None,
             # Zero would become a repetition penalty of two.
@@ -131,14 +131,10 @@ class TgiEngine(OpenAIEngine):
 
     def decoder(self, chat: Chat) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return TgiReader(self._address, _stops(chat))
+        return TgiReader(self._address, chat)
 
     async def _tokenize(self, text: str) -> int:
         return len(await self.ask("POST", "/tokenize", msgspec.json.encode({"inputs": text}), type=list[msgspec.Raw]))
-
-
-def _stops(chat: Chat) -> list[str]:
-    return [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
 
 
 def _check_format(chat: Chat) -> None:

@@ -1,12 +1,15 @@
 """How TGI answers: streams that need putting right, and errors that tell their kind by how they begin."""
 
 import re
+from typing import ClassVar
 
 import msgspec
 from msgspec import structs
 
+from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines.base import Address
+from inference.engines.calls import ToolCalls
 from inference.engines.decoder import AnswerReader
 from inference.engines.errors import error_for, refusal, said_in
 from inference.engines.events import Event
@@ -28,8 +31,12 @@ _POSITION = re.compile(r" at line \d+ column \d+\Z")
 class TgiReader(AnswerReader):
     """Reads an answer, cutting it before its stop sequence and ending its tool calls as OpenAI does."""
 
-    def __init__(self, address: Address, stops: list[str]) -> None:
-        super().__init__(address)
+    # Its keep-alives come from the router, whether the model is at work or not.
+    comments_are_signs: ClassVar = False
+
+    def __init__(self, address: Address, chat: Chat) -> None:
+        super().__init__(address, chat)
+        stops = stops_of(chat)
         self._cutter = StopCutter(stops) if stops else None
         self._has_counts = False
 
@@ -42,21 +49,21 @@ class TgiReader(AnswerReader):
             self._has_counts = True
         if chunk.logprobs:
             chunk = structs.replace(chunk, logprobs=_with_bytes(chunk.logprobs))
-        if self._calls and chunk.finish_reason == "stop":
-            self._finish_reason = "tool_calls"
-            return structs.replace(chunk, finish_reason="tool_calls")
         return self._cut(chunk, self._cutter) if self._cutter else chunk
 
-    def end(self) -> list[Chunk]:
-        """Take note that nothing follows.
+    def missing_reason(self, *, is_said: bool) -> str | None:
+        """Return why an answer ended that did not tell; None where it is not whole: a text always tells.
 
         A streamed tool call comes without a finish reason; so does one that ended before its name, of which there is
         nothing but the counts.
         """
-        if self._finish_reason is None and (self._calls or self._has_counts):
-            self._finish_reason = "tool_calls" if self._calls else "length"
-            return [Chunk(finish_reason=self._finish_reason), *super().end()]
-        return super().end()
+        if self._calls:
+            return "tool_calls"
+        return "length" if self._has_counts else None
+
+    def new_calls(self, chat: Chat) -> ToolCalls:
+        """Return what puts the tool calls together: TGI names every call of a conversation ``0``."""
+        return ToolCalls([tool.function.name for tool in chat.tools or ()], keeps_ids=False)
 
     def error_in(self, error: object) -> EngineError:
         """Return what an error inside a stream means; its code is always 422."""
@@ -66,10 +73,6 @@ class TgiReader(AnswerReader):
         if message.startswith("Input validation error"):
             return _refused(self._address, message)
         return EngineFailed()
-
-    def new_id(self, given: str | None) -> str:
-        """Return an id of our own: TGI names every call of a conversation ``0``."""
-        return super().new_id(None)
 
     def _cut(self, chunk: Chunk, cutter: StopCutter) -> Chunk:
         """Return a chunk with what can be shown of it now; one of which nothing is left was generated all the same.
@@ -86,6 +89,11 @@ class TgiReader(AnswerReader):
         # What is not shown is not to be read in the log-probabilities either.
         logprobs = chunk.logprobs if content or not cutter.is_cut else None
         return structs.replace(chunk, content=content or None, logprobs=logprobs, finish_reason=finish_reason)
+
+
+def stops_of(chat: Chat) -> list[str]:
+    """Return a chat's stop sequences."""
+    return [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
 
 
 class _Logprob(msgspec.Struct):

@@ -121,6 +121,7 @@ class Reader:
 
 def _size(chunk: Chunk) -> int:
     size = _CHUNK_OVERHEAD_BYTES + len(chunk.content or "") + len(chunk.reasoning or "")
+    size += len(chunk.refusal or "")
     if chunk.tool_calls:
         size += sum(len((call.function and call.function.arguments) or "") for call in chunk.tool_calls)
     if chunk.logprobs is not None:

@@ -143,7 +143,7 @@ async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:
     if error and not chunks and not isinstance(error, EngineError):
         # Refused, not failed: as if it had never been sent, and the text is not lost.
         return _failed(run, error, None, await database_sync_to_async(store.withdraw)(turn))
-    content = "".join(chunk.content for chunk in chunks if chunk.content)
+    content = "".join(chunk.content or chunk.refusal or "" for chunk in chunks)
     reasoning = "".join(chunk.reasoning for chunk in chunks if chunk.reasoning)
     conclude = database_sync_to_async(store.conclude)
     message = message_json(await conclude(turn, run.receipt, content, reasoning, error))

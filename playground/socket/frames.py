@@ -53,5 +53,5 @@ async def _places(completion: Completion) -> Frames:
 
 def _chunk_json(chunk: Chunk) -> dict[str, str]:
     """Return what a chunk adds to the page; one that adds nothing still counts."""
-    pieces = {"content": chunk.content, "reasoning": chunk.reasoning}
+    pieces = {"content": chunk.content or chunk.refusal, "reasoning": chunk.reasoning}
     return {name: text for name, text in pieces.items() if text}

@@ -111,6 +111,16 @@ def test_reasoning_comes_apart_from_the_answer_under_both_of_its_names(
     assert balance(funded) == DOLLAR - 2 * (9 * INPUT_NANO + 5 * OUTPUT_NANO)
 
 
+def test_a_refusal_is_passed_on_and_charged(client: OpenAI, vllm: FakeOpenAI, funded: Team) -> None:
+    counts = {"prompt_tokens": 9, "completion_tokens": 5}
+    vllm.script.replayed = [delta(refusal="I can"), delta(refusal="not."), delta(finish_reason="stop", usage=counts)]
+    message = client.chat.completions.create(**body()).choices[0].message
+    assert (message.content, message.refusal) == (None, "I cannot.")
+    streamed = client.chat.completions.create(**body(stream=True))
+    assert "".join(chunk.choices[0].delta.refusal or "" for chunk in streamed) == "I cannot."
+    assert balance(funded) == DOLLAR - 2 * (9 * INPUT_NANO + 5 * OUTPUT_NANO)
+
+
 def test_log_probabilities_are_passed_on(client: OpenAI, vllm: FakeOpenAI, funded: Team) -> None:
     def logprobs(token: str) -> dict[str, Any]:
         return {"content": [{"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []}]}

@@ -8,8 +8,11 @@ from typing import Any
 from inference.chat import Chat
 from inference.chunks import Chunk, Usage
 from inference.engines import streaming
-from inference.engines.base import Engine
-from tests.inference.clients import http
+from inference.engines.base import EndpointAddress, Engine
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.script import Script
+from tests.fakes.tgi import FakeTgi
+from tests.inference.clients import engine_for, http
 from web.chat import parse
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -54,3 +57,13 @@ def called(chunks: list[Chunk]) -> dict[int, tuple[str, str]]:
         assert call.function
         calls[call.index] = name + (call.function.name or ""), arguments + (call.function.arguments or "")
     return calls
+
+
+async def answer_in(
+    kind: str, body: bytes, wanted: Chat | None = None, content_type: str = "text/event-stream"
+) -> list[Chunk]:
+    """Return all chunks of an answer that comes as these bytes, read as a kind of engine's."""
+    script = Script(response=(200, content_type, body))
+    server = FakeTgi(script=script) if kind == "tgi" else FakeOpenAI(script=script)
+    with server:
+        return await answer(engine_for(EndpointAddress(kind, server.url, "", "org/model")), wanted)

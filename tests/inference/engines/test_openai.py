@@ -91,7 +91,7 @@ async def test_logprobs_are_passed_on_as_they_are() -> None:
     logprobs = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": []}]}
     choices = [{"index": 0, "delta": {"content": "a"}, "logprobs": logprobs, "finish_reason": "stop"}]
     with FakeOpenAI(script=Script(replayed=[{"choices": choices}])) as server:
-        (chunk,) = await answer(engine_at(server))
+        (chunk,) = await answer(engine_at(server), chat(logprobs=True))
     assert bytes(chunk.logprobs or b"") == b'{"content":[{"token":"a","logprob":-0.5,"top_logprobs":[]}]}'
 
 

@@ -10,7 +10,7 @@ from inference.errors import EngineFailed, EngineTimeout
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.script import Script
 from tests.fakes.server import Connection, Request
-from tests.inference.engines.conversation import answer, final_usage
+from tests.inference.engines.conversation import answer, chat, final_usage
 from tests.inference.engines.test_openai import engine_at, replaying
 from tests.inference.scenes import asked
 
@@ -23,7 +23,7 @@ async def test_logprobs_that_are_none_fail_before_anyone_is_given_them(logprobs:
     body = b'data: {"choices":[%b]}\n\ndata: [DONE]\n\n' % choice
     script = Script(response=(200, "text/event-stream", body))
     with FakeOpenAI(script=script) as server, pytest.raises(EngineFailed):
-        await answer(engine_at(server))
+        await answer(engine_at(server), chat(logprobs=True))
 
 
 async def test_no_more_is_cached_than_there_is() -> None:
