@@ -97,9 +97,18 @@ class Decoder(Protocol):
     is_cut_short: bool
     # Whether anything came that the model generated.
     has_output: bool
+    # How often the engine showed that it is at work, whether anything came of that or not.
+    signs: int
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is complete: no failure can follow, but the counts may."""
 
     def feed(self, received: bytes) -> list[Chunk]:
         """Return the chunks that these bytes complete, up to the answer's end or a failure."""
 
     def end(self) -> list[Chunk]:
         """Return what is left once nothing more comes; an answer without its proper ending has failed."""
+
+    def fail(self, error: EngineError) -> list[Chunk]:
+        """Return what is left once the connection broke, which is no failure of an answer that is finished."""

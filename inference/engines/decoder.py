@@ -54,6 +54,11 @@ class AnswerReader:
         self._had_words = False
         self._generated = 0
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is complete: no failure can follow, but the counts may."""
+        return self._finish_reason is not None
+
     def feed(self, received: bytes) -> list[Chunk]:
         """Turn what arrived into chunks, up to the end of the answer or to a failure."""
         try:

@@ -15,6 +15,8 @@ from inference.transport.watchdog import Watchdog
 
 # For the body of a response that is not a success.
 REFUSAL_SECONDS = 10.0
+# For what may follow a finish reason: the counts, and the end of the stream.
+TAIL_SECONDS = 5.0
 
 
 async def stream(
@@ -30,7 +32,11 @@ async def stream(
     first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
 
     def patience() -> float:
-        return between_seconds if decoder.has_output else max(0, began + first_seconds - time.monotonic())
+        if decoder.is_finished:
+            return min(between_seconds, TAIL_SECONDS)
+        if decoder.has_output:
+            return between_seconds
+        return first_seconds if decoder.signs else max(0, began + first_seconds - time.monotonic())
 
     async with http.send(engine.request(chat, max_tokens), seconds=first_seconds) as response:
         if response.status != 200:
@@ -47,15 +53,22 @@ async def _decoded(
     response: Response, decoder: Decoder, patience: Callable[[], float]
 ) -> AsyncGenerator[list[Chunk], None]:
     """Yield the chunks of a response until its answer is over; who takes them is not hurried."""
+    signs = decoder.signs
     with Watchdog(response.expire) as watchdog:
         watchdog.wait(patience())
         while not decoder.is_ended:
-            received = await response.receive()
-            chunks = decoder.feed(received) if received else decoder.end()
-            # A keep-alive, or an event that brings nothing, does not count as progress.
-            if chunks:
+            try:
+                received = await response.receive()
+            except EngineError as error:
+                chunks = decoder.fail(error)
+            else:
+                chunks = decoder.feed(received) if received else decoder.end()
+            # What shows that the engine is at work is progress, though nothing comes of it yet.
+            if chunks or decoder.signs != signs:
+                signs = decoder.signs
                 watchdog.rest()
-                yield chunks
+                if chunks:
+                    yield chunks
                 watchdog.wait(patience())
 
 

@@ -20,6 +20,8 @@ class Reply:
     then: Ending = "stay"
     # Answer when the head is there, and leave the body unread.
     before_body: bool = False
+    # In seconds, from one write to the next.
+    between: float = 0.001
 
 
 @dataclass(eq=False)
@@ -81,7 +83,7 @@ class RawServer:
         for each in reply.writes:
             writer.write(each)
             await writer.drain()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(reply.between)
         if reply.before_body:
             await asyncio.Event().wait()
         if reply.then == "reset":

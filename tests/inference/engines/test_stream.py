@@ -4,6 +4,7 @@ import asyncio
 import socket
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -18,6 +19,7 @@ from inference.errors import (
     EngineUnavailable,
 )
 from inference.transport import client
+from tests.fakes.raw import RawServer, Reply
 from tests.fakes.script import Script
 from tests.fakes.server import Connection, FakeServer, Request
 from tests.fakes.tgi import FakeTgi
@@ -122,6 +124,32 @@ async def test_silence_between_tokens_ends_the_wait_though_keep_alives_come(sett
                 batches += batch
         assert text(batches) == "The quick brown"
         await eventually(lambda: tgi.requests[0].closed_at)
+
+
+EMPTY = b'data: {"choices":[{"index":0,"delta":{"content":""}}]}\n\n'
+HELLO = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+# There is no list of models.
+UNKNOWN = Reply([b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"])
+
+
+@pytest.mark.parametrize("sign", [EMPTY, b": PROCESSING\n\n"])
+async def test_what_shows_that_an_engine_is_at_work_is_no_silence(settings: Settings, sign: bytes) -> None:
+    settings.FIRST_TOKEN_SECONDS = 0.5
+    writes = [STREAM_HEAD, *[sign] * 8, HELLO + b"data: [DONE]\n\n"]
+    async with RawServer([UNKNOWN, Reply(writes, then="close", between=0.1)]) as server:
+        engine = engine_for(EndpointAddress("openai", server.url, "", "org/model"))
+        assert text(await answer(engine)) == "Hello"
+
+
+@pytest.mark.parametrize("then", ["close", "reset", "stay"])
+async def test_a_finished_answer_is_whole_however_its_connection_ends(
+    settings: Settings, then: Literal["close", "reset", "stay"]
+) -> None:
+    settings.BETWEEN_TOKENS_SECONDS = 0.2
+    async with RawServer([UNKNOWN, Reply([STREAM_HEAD, HELLO], then=then)]) as server:
+        engine = engine_for(EndpointAddress("openai", server.url, "", "org/model"))
+        assert finish_reasons(await answer(engine)) == ["stop"]
 
 
 async def test_the_time_that_a_slow_reader_takes_is_not_the_engines(settings: Settings) -> None:
