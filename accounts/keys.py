@@ -1,7 +1,7 @@
 """The door of identity: the only place that turns a secret, or a signed-in user, into a project.
 
-Answers are remembered by the secret's SHA-256 and the project asked for, and forgotten at the first change of anything
-they were made from (``core.changes``); a key's expiry is checked at each use.
+What the database says is kept in the auth cache, by the secret's SHA-256 and the project asked for, until anything that
+it was read from changes (``core.changes``); a key's expiry is checked at each use.
 """
 
 import time
@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from accounts import key_format
 from accounts.auth import last_used
-from accounts.auth.cache import Answer, AnswerCache, Grant
-from accounts.auth.lookups import HeldKeyQuestion, KeyQuestion, ProjectPath, Question, UserQuestion
+from accounts.auth.cache import AuthCache, Grant, Outcome
+from accounts.auth.lookups import HeldKeyLookup, KeyLookup, Lookup, ProjectPath, UserLookup
 from accounts.caller import Caller
 from accounts.errors import ExpiredKey, MalformedKey, MissingKey
 from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
@@ -26,7 +26,7 @@ __all__ = ["TOPIC", "Caller", "aauthenticate", "aauthorize", "acheck", "authenti
 REMEMBERED_GRANTS = 10_000
 REMEMBERED_REFUSALS = 10_000
 
-_answers = AnswerCache(REMEMBERED_GRANTS, REMEMBERED_REFUSALS)
+_auth_cache = AuthCache(REMEMBERED_GRANTS, REMEMBERED_REFUSALS)
 
 
 def create(
@@ -69,66 +69,66 @@ def authenticate(secret: str | None, project_header: str | None) -> Caller:
 
     Raises a subclass of AuthenticationFailed. A missing or mistyped secret costs no query.
     """
-    question = _key_question(secret, project_header)
-    return _admit(_recall(question) or _look_up(question))
+    lookup = _key_lookup(secret, project_header)
+    return _admit(_recall(lookup) or _look_up(lookup))
 
 
 async def aauthenticate(secret: str | None, project_header: str | None) -> Caller:
-    """Do as ``authenticate`` does; only a caller not seen lately costs a hop to a thread."""
-    question = _key_question(secret, project_header)
-    return _admit(_recall(question) or await database_sync_to_async(_look_up)(question))
+    """Return what ``authenticate`` does; only a caller not seen lately costs a hop to a thread."""
+    lookup = _key_lookup(secret, project_header)
+    return _admit(_recall(lookup) or await database_sync_to_async(_look_up)(lookup))
 
 
 def authorize(user: User, project_path: str) -> Caller:
-    """Return a signed-in user as a caller in a project of his. Raises IdentityError: RoleMayNotCall for a viewer."""
-    question = UserQuestion(user.pk, ProjectPath.parse(project_path))
-    return _admit(_recall(question) or _look_up(question))
+    """Return a signed-in user as a caller in a project. Raises IdentityError: RoleMayNotCall for a viewer."""
+    lookup = UserLookup(user.pk, ProjectPath.parse(project_path))
+    return _admit(_recall(lookup) or _look_up(lookup))
 
 
 async def aauthorize(user_id: int, project_path: str) -> Caller:
-    """Do as ``authorize`` does, by the user's id; cheap enough to ask again for each message of a socket."""
-    question = UserQuestion(user_id, ProjectPath.parse(project_path))
-    return _admit(_recall(question) or await database_sync_to_async(_look_up)(question))
+    """Return what ``authorize`` does, by the user's id; cheap enough for each message of a socket."""
+    lookup = UserLookup(user_id, ProjectPath.parse(project_path))
+    return _admit(_recall(lookup) or await database_sync_to_async(_look_up)(lookup))
 
 
 async def acheck(caller: Caller) -> Caller:
-    """Return a caller admitted earlier as he stands now. Raises IdentityError if he would not be admitted again."""
+    """Return a caller admitted earlier with what is true now. Raises IdentityError for one who is admitted no more."""
     path = ProjectPath(caller.team, caller.project)
-    question: Question
-    question = HeldKeyQuestion(caller.key_id, path) if caller.key_id else UserQuestion(caller.user_id, path)
-    return _admit(_recall(question) or await database_sync_to_async(_look_up)(question))
+    lookup: Lookup
+    lookup = HeldKeyLookup(caller.key_id, path) if caller.key_id else UserLookup(caller.user_id, path)
+    return _admit(_recall(lookup) or await database_sync_to_async(_look_up)(lookup))
 
 
-def _key_question(secret: str | None, project_header: str | None) -> KeyQuestion:
+def _key_lookup(secret: str | None, project_header: str | None) -> KeyLookup:
     if not secret:
         raise MissingKey
     if not key_format.is_well_formed(secret):
         raise MalformedKey
     # An empty header is how some clients say "none".
     path = ProjectPath.parse(project_header) if project_header else None
-    return KeyQuestion(key_format.digest(secret), path)
+    return KeyLookup(key_format.digest(secret), path)
 
 
-def _recall(question: Question) -> Answer | None:
-    return _answers.get(question, changes.stamp(TOPIC))
+def _recall(lookup: Lookup) -> Outcome | None:
+    return _auth_cache.get(lookup, changes.stamp(TOPIC))
 
 
-def _look_up(question: Question) -> Answer:
-    """Ask the database, unless someone else's same question was answered while this one waited for its thread."""
+def _look_up(lookup: Lookup) -> Outcome:
+    """Read the database, unless the same look-up was made while this one waited for its thread."""
     stamp = changes.stamp(TOPIC)
-    answer = _answers.get(question, stamp)
-    if answer is None:
-        answer = question.ask()
+    outcome = _auth_cache.get(lookup, stamp)
+    if outcome is None:
+        outcome = lookup.run()
         if not connection.in_atomic_block:  # what a transaction sees may be old, or may yet be rolled back
-            _answers.put(question, answer, stamp)
-    return answer
+            _auth_cache.put(lookup, outcome, stamp)
+    return outcome
 
 
-def _admit(answer: Answer) -> Caller:
-    if not isinstance(answer, Grant):
-        raise answer
-    if answer.expires_at <= time.time():
+def _admit(outcome: Outcome) -> Caller:
+    if not isinstance(outcome, Grant):
+        raise outcome
+    if outcome.expires_at <= time.time():
         raise ExpiredKey
-    if answer.caller.key_id:
-        last_used.note(answer.caller.key_id)
-    return answer.caller
+    if outcome.caller.key_id:
+        last_used.note(outcome.caller.key_id)
+    return outcome.caller

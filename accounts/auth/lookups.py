@@ -1,4 +1,4 @@
-"""What is asked of the database about a caller; each question is hashable and has one answer at a time."""
+"""What is read from the database about a caller; each look-up is hashable and has one outcome at a time."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.auth.cache import Answer, Grant
+from accounts.auth.cache import Grant, Outcome
 from accounts.caller import Caller
 from accounts.errors import ExpiredKey, ProjectOutsideScope, RevokedKey, RoleMayNotCall, UnknownKey, UnknownUser
 from accounts.models import DEFAULT_PROJECT, ApiKey, Membership, Project, User
@@ -31,36 +31,36 @@ class ProjectPath(NamedTuple):
         return cls(match[1], match[2])
 
 
-class KeyQuestion(NamedTuple):
-    """For which project may this secret call, if for any? No path means the key's own or the default project."""
+class KeyLookup(NamedTuple):
+    """The project that a secret may call in; no path means the key's own or the default project."""
 
     digest: str
     path: ProjectPath | None
 
-    def ask(self) -> Answer:
-        """Read the answer from the database, in at most three queries."""
-        return _answer(ApiKey.objects.filter(digest=self.digest), self.path)
+    def run(self) -> Outcome:
+        """Read the database, in at most three queries."""
+        return _outcome(ApiKey.objects.filter(digest=self.digest), self.path)
 
 
-class HeldKeyQuestion(NamedTuple):
-    """May the key of this id, whose secret was shown before, still call in this project?"""
+class HeldKeyLookup(NamedTuple):
+    """Whether the key of this id, whose secret was shown before, may still call in a project."""
 
     key_id: str
     path: ProjectPath
 
-    def ask(self) -> Answer:
-        """Read the answer from the database, in at most three queries."""
-        return _answer(ApiKey.objects.filter(pk=self.key_id), self.path)
+    def run(self) -> Outcome:
+        """Read the database, in at most three queries."""
+        return _outcome(ApiKey.objects.filter(pk=self.key_id), self.path)
 
 
-class UserQuestion(NamedTuple):
-    """May this signed-in user call in this project?"""
+class UserLookup(NamedTuple):
+    """Whether a signed-in user may call in a project."""
 
     user_id: int
     path: ProjectPath
 
-    def ask(self) -> Answer:
-        """Read the answer from the database, in at most three queries."""
+    def run(self) -> Outcome:
+        """Read the database, in at most three queries."""
         user = User.objects.filter(pk=self.user_id, is_active=True).first()
         if user is None:
             return UnknownUser
@@ -76,7 +76,7 @@ class UserQuestion(NamedTuple):
         return _grant(project, user.pk, "", math.inf)
 
 
-def _answer(keys: QuerySet[ApiKey], path: ProjectPath | None) -> Answer:
+def _outcome(keys: QuerySet[ApiKey], path: ProjectPath | None) -> Outcome:
     key = keys.select_related("issuer", "team").first()
     if key is None:
         return UnknownKey
@@ -120,4 +120,4 @@ def _grant(project: Project, user_id: int, key_id: str, expires_at: float) -> Gr
     return Grant(caller, expires_at)
 
 
-Question = KeyQuestion | HeldKeyQuestion | UserQuestion
+Lookup = KeyLookup | HeldKeyLookup | UserLookup

@@ -1,7 +1,7 @@
 import math
 import threading
 
-from accounts.auth.cache import AnswerCache, Grant
+from accounts.auth.cache import AuthCache, Grant
 from accounts.caller import Caller
 from accounts.errors import UnknownKey
 
@@ -11,7 +11,7 @@ GRANT = Grant(
 
 
 def test_a_flood_of_unknown_keys_neither_grows_nor_pushes_out_a_known_one() -> None:
-    cache = AnswerCache(granted=2, refused=10)
+    cache = AuthCache(grants=2, refusals=10)
     cache.put("known", GRANT, 1)
     for number in range(1_000):
         cache.put(f"unknown {number}", UnknownKey, 1)
@@ -20,7 +20,7 @@ def test_a_flood_of_unknown_keys_neither_grows_nor_pushes_out_a_known_one() -> N
 
 
 def test_the_least_recently_used_grant_goes_first() -> None:
-    cache = AnswerCache(granted=2, refused=1)
+    cache = AuthCache(grants=2, refusals=1)
     cache.put("a", GRANT, 1)
     cache.put("b", GRANT, 1)
     cache.get("a", 1)
@@ -29,7 +29,7 @@ def test_the_least_recently_used_grant_goes_first() -> None:
 
 
 def test_a_change_empties_both_memories() -> None:
-    cache = AnswerCache(granted=2, refused=2)
+    cache = AuthCache(grants=2, refusals=2)
     cache.put("known", GRANT, 1)
     cache.put("unknown", UnknownKey, 1)
     assert cache.get("known", 2) is None
@@ -37,14 +37,14 @@ def test_a_change_empties_both_memories() -> None:
 
 
 def test_an_answer_from_before_a_change_is_not_kept() -> None:
-    cache = AnswerCache(granted=2, refused=2)
+    cache = AuthCache(grants=2, refusals=2)
     cache.get("slow", 2)
     cache.put("slow", GRANT, 1)
     assert cache.get("slow", 2) is None
 
 
 def test_nothing_is_used_or_kept_while_changes_may_go_unheard() -> None:
-    cache = AnswerCache(granted=2, refused=2)
+    cache = AuthCache(grants=2, refusals=2)
     cache.put("known", GRANT, 1)
     assert cache.get("known", None) is None
     cache.put("other", GRANT, None)
@@ -52,7 +52,7 @@ def test_nothing_is_used_or_kept_while_changes_may_go_unheard() -> None:
 
 
 def test_it_bears_many_threads() -> None:
-    cache = AnswerCache(granted=5, refused=5)
+    cache = AuthCache(grants=5, refusals=5)
     failures: list[Exception] = []
 
     def hammer(first: int) -> None:
