@@ -15,6 +15,7 @@ from api.chat.writer import usage_fields
 from api.models import rates
 from api.parameters import Parameters
 from api.scope import scope
+from core.ids import request_id, run_named
 from credits.models import Hold
 from credits.money import nano_to_dollars
 from inference.chunks import Usage
@@ -46,7 +47,7 @@ class HoldSerializer(serializers.Serializer[Hold]):
 
     def get_id(self, hold: Hold) -> str:
         """Return the run's ``x-request-id``."""
-        return f"req_{hold.run}"
+        return request_id(hold.run)
 
     def get_project(self, hold: Hold) -> str:
         """Return ``team/project``."""
@@ -158,7 +159,7 @@ class ReceiptDetail(APIView):
         """Show the receipt; 202 while the run is going, ``lost`` if its process was killed. Raises ReceiptNotFound."""
         Parameters(request.query_params, ())
         reach = scope(request)
-        run_id = receipts.run_id(request_id)
+        run_id = run_named(request_id)
         if run_id is None:
             raise ReceiptNotFound
         # The hold first: a run that ends in between has its receipt by then.
@@ -185,7 +186,7 @@ class ReceiptList(APIView):
         reach = scope(request)
         after = None
         if "after" in asked:
-            after = reach.runs.filter(pk=receipts.run_id(asked.text("after"))).first()
+            after = reach.runs.filter(pk=run_named(asked.text("after"))).first()
             if after is None:
                 raise InvalidRequest("after is the id of a receipt on the page before.", param="after")
         found = receipts.latest(reach.runs, reach.projects, limit=limit + 1, after=after)

@@ -12,6 +12,7 @@ from typing import Any
 
 from accounts.errors import AuthenticationFailed
 from core.errors import DomainError
+from core.ids import request_id
 from credits.errors import BudgetLimit, InsufficientCredits
 from web.errors import Problem, describe
 
@@ -60,7 +61,7 @@ def error_json(error: Exception, run: str = "") -> dict[str, Any]:
     """
     budget = error.refused_by if isinstance(error, InsufficientCredits) else None
     told = {"budget": _budget_json(budget)} if isinstance(budget, BudgetLimit) else {}
-    return {**problem_of(error).fields, **told, "request_id": f"req_{run}" if run else None}
+    return {**problem_of(error).fields, **told, "request_id": request_id(run) if run else None}
 
 
 def problem_of(error: Exception) -> Problem:

@@ -13,8 +13,8 @@ from asgiref.typing import (
 )
 from django.conf import settings
 
+from core import ids
 from core.errors import SERVER_ERROR
-from core.ids import new_run_id
 from inference import metrics
 from web.errors import RequestTooLarge, describe, error_body
 from web.request_log import RequestLine
@@ -35,9 +35,9 @@ class Edge:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        request_id = new_run_id()
+        request_id = ids.new_run_id()
         line = RequestLine(request_id, scope["method"], scope["path"])
-        exchange = _Exchange(receive, send, b"req_" + request_id.encode(), line)
+        exchange = _Exchange(receive, send, ids.request_id(request_id).encode(), line)
         tagged: Any = {**scope, "request_id": request_id, "request_line": line}
         try:
             if _declared_length(scope) > settings.MAX_BODY_BYTES:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from accounts import key_format
 from accounts.caller import Caller
+from core import ids
 from core.errors import code_of
 from inference.runs.idempotency import Replay
 from inference.runs.spine import Completion
@@ -71,7 +72,7 @@ class RequestLine:
     def fields(self) -> dict[str, str | int | float | bool]:
         """Everything that is known, by name; amounts in nano-credits, times in seconds."""
         known: dict[str, str | int | float | bool | None] = {
-            "request_id": f"req_{self.request_id}",
+            "request_id": ids.request_id(self.request_id),
             "run_id": self._run_id or None,
             "method": self._method,
             "path": self._path,

@@ -4,9 +4,9 @@ Deadlines are in the settings.
 """
 
 import json
-import uuid
 from http import HTTPStatus
 
+from core import ids
 from core.errors import SERVER_ERROR
 from web.errors import BadRequest, Problem, RequestTooLarge, describe
 
@@ -38,7 +38,7 @@ def response(error: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
     headers = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", str(len(body)).encode()),
-        (b"X-Request-Id", f"req_{uuid.uuid4().hex}".encode()),
+        (b"X-Request-Id", ids.request_id(ids.new_run_id()).encode()),
         (b"Connection", b"close"),
     ]
     return headers, body

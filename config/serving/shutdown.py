@@ -22,7 +22,7 @@ HURRIED_SECONDS: Final = 1.0
 GOODBYE_SECONDS: Final = 0.5
 CANCEL_SECONDS: Final = 0.5
 FLUSH_SECONDS: Final = 1
-# For the application to clean up, beyond the SHUTDOWN_SECONDS that a letter under way may take.
+# For the application to clean up, beyond the SHUTDOWN_SECONDS that an e-mail under way may take.
 CLEANING_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 0.02
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from console.access import Seat
 from console.reports.naming import Names
+from core.ids import request_id
 from credits.budgets.rows import KEY, PROJECT, month_of
 from credits.budgets.use import BudgetUse, budget_uses
 from credits.models import Account, Budget, Hold, Plan
@@ -28,7 +29,7 @@ class HeldRun:
     @property
     def request_id(self) -> str:
         """What its caller knows it by."""
-        return f"req_{self.hold.run}"
+        return request_id(self.hold.run)
 
 
 @dataclass(frozen=True, slots=True)

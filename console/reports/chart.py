@@ -80,8 +80,7 @@ def chart(usage: Usage, by: Dimension, names: Mapping[str | int, str]) -> Chart:
         parts.append(Part(f"{OTHER} ({len(rest)})", "chart-other", sum((amount for _, amount in rest), Amount())))
     amounts: defaultdict[date | None, list[Amount]] = defaultdict(lambda: [Amount()] * len(parts))
     for row in usage.rows:
-        place = order[getattr(row, by.value)]
-        amounts[row.day][place] += row.amount
+        amounts[row.day][order[getattr(row, by.value)]] += row.amount
     days = usage.by_day
     top_nano = _round_number(max(amount.cost_nano for _, amount in days))
     room = WIDTH / len(days)

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 
 from console.access import Seat
 from console.reports.naming import BROWSER, Names
+from core.ids import request_id, run_named
 from credits.models import Entry
-from inference.runs.receipts import run_id
 
 ENTRIES_PER_PAGE: Final = 50
 ENTRIES_PER_READ: Final = 2_000
@@ -30,7 +30,7 @@ class NamedEntry:
     @property
     def request_id(self) -> str:
         """What the run's caller knows it by; empty for an entry without a run."""
-        return f"req_{self.entry.run}" if self.entry.run else ""
+        return request_id(self.entry.run) if self.entry.run else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class FilterForm(forms.Form):
     def clean_run(self) -> str:
         """Take a request's id, an answer's, or the run's own."""
         typed: str = self.cleaned_data["run"].strip()
-        run = run_id(typed)
+        run = run_named(typed)
         if typed and run is None:
             raise forms.ValidationError("A request id is req_ and 32 digits and letters from a to f.")
         return run or ""

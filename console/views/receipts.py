@@ -4,10 +4,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.access import Seat, login_required, seat
+from console.access import Seat, get_seat, login_required
 from console.reports import billing
 from console.reports.naming import Names
 from console.views.pages import page
+from core import ids
 from credits.models import Entry
 from inference.models import Run
 from inference.runs import receipts
@@ -18,36 +19,36 @@ from inference.runs import receipts
 @login_required
 def show_receipt(request: HttpRequest, team: str, request_id: str) -> HttpResponse:
     """Show the receipt of a run that this person may see, or what is held for one under way."""
-    place = seat(request, team)
-    run_id = receipts.run_id(request_id)
+    seat = get_seat(request, team)
+    run_id = ids.run_named(request_id)
     if run_id is None:
         raise Http404("That is no request id.")
-    receipt = receipts.find(place.runs(), run_id)
+    receipt = receipts.find(seat.runs(), run_id)
     if receipt is None:
-        return _show_running(request, place, run_id)
-    names = Names(place, [receipt.run.key])
+        return _show_running(request, seat, run_id)
+    names = Names(seat, [receipt.run.key])
     context = {
         "tab": "overview",
         "receipt": receipt,
         "run": receipt.run,
         "key": names.key(receipt.run.key),
-        "entry": _entry(place, receipt.run),
+        "entry": _entry(seat, receipt.run),
     }
-    return page(request, place, "console/receipt.html", context)
+    return page(request, seat, "console/receipt.html", context)
 
 
-def _show_running(request: HttpRequest, place: Seat, run_id: str) -> HttpResponse:
+def _show_running(request: HttpRequest, seat: Seat, run_id: str) -> HttpResponse:
     """Tell a manager of a run that has not ended, or why there may be no receipt."""
-    held = billing.held_run(place, run_id) if place.manages else None
+    held = billing.held_run(seat, run_id) if seat.manages else None
     if held is None:
         # The same for what is another's: nothing is learned by trying.
-        context = {"tab": "overview", "request_id": f"req_{run_id}"}
-        return page(request, place, "console/receipt_none.html", context, status=404)
-    return page(request, place, "console/receipt_running.html", {"tab": "overview", "held": held})
+        context = {"tab": "overview", "request_id": ids.request_id(run_id)}
+        return page(request, seat, "console/receipt_none.html", context, status=404)
+    return page(request, seat, "console/receipt_running.html", {"tab": "overview", "held": held})
 
 
-def _entry(place: Seat, run: Run) -> Entry | None:
+def _entry(seat: Seat, run: Run) -> Entry | None:
     """Return the run's charge in the ledger, for those who may read that."""
-    if not place.manages:
+    if not seat.manages:
         return None
-    return Entry.objects.filter(account=place.team.pk, kind=Entry.Kind.CHARGE, run=run.pk).first()
+    return Entry.objects.filter(account=seat.team.pk, kind=Entry.Kind.CHARGE, run=run.pk).first()

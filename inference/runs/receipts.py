@@ -3,14 +3,13 @@
 ``runs`` is narrowed by whoever asks to what may be seen. The amounts are the ledger's own, in nano-credits.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
 from django.db.models import Q, QuerySet
 
 from accounts import errors as accounts
+from core import ids
 from core.errors import SERVER_ERROR
 from credits import errors as credits
 from credits.models import Hold
@@ -19,9 +18,6 @@ from credits.reports.charges import Charge, charges_of
 from inference import errors as inference
 from inference.models import Run
 from inference.runs import pace
-
-# How callers name a run: by x-request-id, by the completion's id, or by what these have in common.
-_NAMES: Final = re.compile(r"(?:req_|chatcmpl-)?([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class RunReceipt:
     @property
     def request_id(self) -> str:
         """The run's ``x-request-id``."""
-        return f"req_{self.run.pk}"
+        return ids.request_id(self.run.pk)
 
     @property
     def completion_id(self) -> str:
@@ -75,12 +71,6 @@ class RunReceipt:
     def tokens_per_second(self) -> float | None:
         """How quickly tokens came once they came."""
         return pace.tokens_per_second(self.run.first_token_at, self.run.ended_at, self.run.delivered_tokens)
-
-
-def run_id(name: str) -> str | None:
-    """Return the id of the run that is called ``req_<hex>``, ``chatcmpl-<hex>`` or ``<hex>``; None for other text."""
-    named = _NAMES.fullmatch(name)
-    return named[1] if named else None
 
 
 def find(runs: "QuerySet[Run]", run_id: str) -> RunReceipt | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from core.ids import request_id
 from credits.money import plain_dollars
 from inference.models import Run
 from inference.runs.receipt import Receipt
@@ -91,4 +92,4 @@ def _summary(run: str, model: str, **known: Any) -> dict[str, Any]:
             "counting",
         )
     )
-    return {"run": run, "request_id": f"req_{run}", "model": model, **empty, **known}
+    return {"run": run, "request_id": request_id(run), "model": model, **empty, **known}

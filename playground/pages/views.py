@@ -23,6 +23,7 @@ from playground.errors import NotFound, error_json, problem_of
 from playground.models import Conversation
 from playground.pages import catalog
 from playground.pages.documents import documents
+from web.bearer import bearer_secret
 from web.snippets import base_url, snippets
 
 # What the page's sliders stand at until they are moved; a parameter that was not moved is not sent.
@@ -103,7 +104,8 @@ def not_from_here(request: HttpRequest, reason: str = "") -> HttpResponseBase:
 
 def _told_to_a_program(request: HttpRequest) -> HttpResponse | None:
     accepted = request.headers.get("Accept", "")
-    shows_key = request.headers.get("Authorization", "").startswith("Bearer ") or "X-Api-Key" in request.headers
+    secret = bearer_secret(request.headers.get("Authorization", ""))
+    shows_key = secret is not None or "X-Api-Key" in request.headers
     wants_json = "application/json" in accepted and "text/html" not in accepted
     if not (shows_key or wants_json or request.content_type == "application/json"):
         return None

@@ -12,6 +12,7 @@ from channels.db import database_sync_to_async
 from accounts.errors import AuthenticationFailed
 from accounts.models import User
 from core.errors import DomainError
+from core.ids import request_id
 from inference.errors import EngineUnavailable
 from playground import access, peers
 from playground.access import Standing
@@ -124,7 +125,7 @@ class PlaygroundConsumer(Socket):
             "conversation": str(turn.conversation.pk),
             "title": turn.conversation.title,
             "run": kept.completion.id,
-            "request_id": f"req_{kept.completion.id}",
+            "request_id": request_id(kept.completion.id),
             "user": message_json(turn.question) if turn.question else None,
             "message": message_json(turn.answer),
         }
