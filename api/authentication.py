@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from accounts.caller import Caller
 from accounts.keys import authenticate
 from web import request_log
+from web.bearer import bearer_secret
 
 
 class CallerUser:
@@ -22,10 +23,8 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[CallerUser, None]:
         """Return the caller. Raises IdentityError."""
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        caller = authenticate(
-            secret.strip() if scheme.lower() == "bearer" else None, request.headers.get("OpenAI-Project")
-        )
+        secret = bearer_secret(request.headers.get("Authorization", ""))
+        caller = authenticate(secret, request.headers.get("OpenAI-Project"))
         line = request_log.of(getattr(request, "scope", {}))
         if line:
             line.caller = caller

@@ -1,12 +1,10 @@
 """What ``serve`` prints once it can be reached."""
 
-import json
-import shlex
-
 from django.conf import settings
 from django.db import connection
 
 from config import demo
+from web import snippets
 
 
 def text(has_engine: bool) -> str:
@@ -33,18 +31,5 @@ def _advice() -> str:
 
 
 def curl(made: demo.Demo) -> str:
-    """A command that streams an answer when pasted into a shell."""
-    body = {
-        "model": made["model"],
-        "messages": [{"role": "user", "content": "Say hello in one short sentence."}],
-        "stream": True,
-    }
-    return " \\\n  ".join(
-        [
-            f"curl -N {settings.PUBLIC_URL}/v1/chat/completions",
-            f"-H {shlex.quote('Authorization: Bearer ' + made['api_key'])}",
-            f"-H {shlex.quote('OpenAI-Project: ' + made['project'])}",
-            "-H 'Content-Type: application/json'",
-            f"-d {shlex.quote(json.dumps(body))}",
-        ]
-    )
+    """Return a command that streams an answer when pasted into a shell."""
+    return snippets.curl(snippets.greeting(made["model"]), made["project"], made["api_key"])

@@ -28,8 +28,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from api.chat.consumer import bearer
 from config import readiness
+from web.bearer import bearer_secret
 from web.exchange import HttpExchange
 
 # A start time for each series would double the page.
@@ -86,7 +86,9 @@ def may_read(scope: dict[str, Any], headers: dict[bytes, str]) -> bool:
     A proxy on this machine speaks for others, and so does a browser that was led here under a foreign name.
     """
     if settings.METRICS_TOKEN:
-        return hmac.compare_digest((bearer(headers) or "").encode(), settings.METRICS_TOKEN.encode())
+        return hmac.compare_digest(
+            (bearer_secret(headers.get(b"authorization", "")) or "").encode(), settings.METRICS_TOKEN.encode()
+        )
     if settings.TRUSTED_PROXIES or not headers.keys().isdisjoint(_FORWARDED):
         return False
     client, _ = scope.get("client") or ("", 0)

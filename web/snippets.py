@@ -28,12 +28,25 @@ def base_url() -> str:
     return f"{settings.PUBLIC_URL}/v1"
 
 
-def curl(body: dict[str, Any], project: str) -> str:
-    """Return a shell command. The body comes through a here-document, which has no limit on its length."""
+def greeting(model: str) -> dict[str, Any]:
+    """Return a short request for a first try: a streamed hello."""
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": "Say hello in one short sentence."}],
+        "stream": True,
+    }
+
+
+def curl(body: dict[str, Any], project: str, secret: str = "") -> str:
+    """Return a shell command, which has the secret in it or takes it from the environment.
+
+    The body comes through a here-document, which has no limit on its length.
+    """
+    key = shlex.quote(f"Authorization: Bearer {secret}") if secret else f'"Authorization: Bearer ${KEY_VARIABLE}"'
     return "\n".join(
         [
             f"curl --no-buffer {shlex.quote(base_url() + '/chat/completions')} \\",
-            f'  --header "Authorization: Bearer ${KEY_VARIABLE}" \\',
+            f"  --header {key} \\",
             f"  --header {shlex.quote(f'OpenAI-Project: {project}')} \\",
             "  --header 'Content-Type: application/json' \\",
             "  --data-binary @- <<'JSON'",

@@ -15,6 +15,7 @@ from inference.runs.buffer import Reader
 from inference.runs.idempotency import Replay, once
 from inference.runs.idempotency_keys import Claim
 from inference.runs.spine import Completion, start
+from web.bearer import bearer_secret
 from web.chat import read
 from web.encoding import decoded
 from web.errors import MethodNotAllowed, describe
@@ -32,7 +33,8 @@ class ChatCompletions(HttpExchange):
         """Authenticate, parse, start, and send what comes."""
         if self.scope["method"] != "POST":
             raise MethodNotAllowed
-        caller = self.line.caller = await aauthenticate(bearer(self.headers), self.headers.get(b"openai-project"))
+        secret = bearer_secret(self.headers.get(b"authorization", ""))
+        caller = self.line.caller = await aauthenticate(secret, self.headers.get(b"openai-project"))
         encoding = self.headers.get(b"content-encoding", "")
         parsed = read(decoded(body, encoding, settings.MAX_BODY_BYTES) if encoding else body)
         chat = parsed.chat
@@ -102,9 +104,3 @@ def fits_to_balance(headers: dict[bytes, str]) -> bool:
     if value not in ("true", "false"):
         raise InvalidRequest(f"{FIT_TO_BALANCE} is true or false.", param=FIT_TO_BALANCE)
     return value == "true"
-
-
-def bearer(headers: dict[bytes, str]) -> str | None:
-    """Return the secret of an ``Authorization: Bearer`` header, the only way in."""
-    scheme, _, secret = headers.get(b"authorization", "").partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" else None

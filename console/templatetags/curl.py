@@ -1,8 +1,17 @@
-"""A command to try a new key with, for the panel's page too."""
+"""A command to try a new key with."""
 
 from django import template
 
-from console.curl import try_key
+from accounts.models import DEFAULT_PROJECT, ApiKey
+from inference.models import Model
+from web import snippets
 
 register = template.Library()
-register.simple_tag(try_key)
+
+
+@register.simple_tag
+def try_key(key: ApiKey, secret: str) -> str:
+    """Return a command that streams an answer from the first model that can be called."""
+    model = Model.objects.callable().order_by("-released_on", "id").first()
+    project = key.project.slug if key.project else DEFAULT_PROJECT
+    return snippets.curl(snippets.greeting(model.pk if model else "owner/model"), f"{key.team.slug}/{project}", secret)
