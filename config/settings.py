@@ -10,6 +10,7 @@ from environs import Env, validate
 
 from core.environment import (
     PRIVATE,
+    caches,
     check_database,
     check_embedded,
     check_mail,
@@ -128,6 +129,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = redis_url(env.str("REDIS_URL", ""))
 # How long a question to it may take, in seconds; then each machine counts for itself until it answers again.
 REDIS_SECONDS = env.float("REDIS_SECONDS", 0.5, validate=validate.Range(min=0.01, max=10))
+CACHES = caches(REDIS_URL, REDIS_SECONDS)
 
 # --- Identity -------------------------------------------------------------------------------------------------------
 

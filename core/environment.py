@@ -83,8 +83,27 @@ def redis_url(written: str) -> str:
     return written
 
 
+# More keys than these push out those that were used least lately.
+CACHED_KEYS: Final = 50_000
+
+
+def caches(redis_address: str, redis_seconds: float) -> dict[str, Any]:
+    """Return Django's CACHES: ``default`` is shared by all processes where there is Redis, ``local`` never is."""
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": CACHED_KEYS}}
+    if not redis_address:
+        return {"default": memory, "local": memory}
+    patience = {"socket_timeout": redis_seconds, "socket_connect_timeout": redis_seconds, "protocol": 2}
+    shared = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": redis_address,
+        "KEY_PREFIX": "parley",
+        "OPTIONS": patience,
+    }
+    return {"default": shared, "local": memory}
+
+
 def default_sender(host: str) -> str:
-    """Return who letters come from if nobody said: ``parley`` at the site's own name, where it has one."""
+    """Return who e-mails come from if nobody said: ``parley`` at the site's own name, where it has one."""
     is_name = "." in host and not _is_address(host)
     return f"parley@{host if is_name else 'localhost.localdomain'}"
 

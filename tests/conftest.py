@@ -14,6 +14,7 @@ from accounts import keys
 from accounts.auth import last_used
 from accounts.models import DEFAULT_PROJECT, Membership, Project, Team, User
 from core import changes
+from core.environment import caches
 from core.redis import asking
 from tests.redis_server import RedisServer
 
@@ -33,6 +34,7 @@ def redis(settings: Settings) -> Iterator[RedisServer]:
     """A Redis, which the site is told of; it is waited for as long as a busy machine may take."""
     server = RedisServer()
     settings.REDIS_URL, settings.REDIS_SECONDS = server.url, 10.0
+    settings.CACHES = caches(server.url, 10.0)
     # That of another test may have been away.
     with asking(even_if_away=True):
         pass

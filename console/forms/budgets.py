@@ -38,34 +38,34 @@ class LimitForm(ThresholdsForm):
 class BudgetForm(LimitForm):
     """A new budget of one of the team's projects or keys."""
 
-    spender = forms.ChoiceField(label="Whose spending", widget=forms.Select(attrs={"class": "select"}))
+    owner = forms.ChoiceField(label="Whose spending", widget=forms.Select(attrs={"class": "select"}))
     period = forms.ChoiceField(label="Counted over", choices=PERIODS, widget=forms.Select(attrs={"class": "select"}))
-    field_order = ["spender", "period", "limit", "alert_percents"]
+    field_order = ["owner", "period", "limit", "alert_percents"]
 
     def __init__(self, seat: Seat, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["alert_percents"].initial = ",".join(map(str, DEFAULT_ALERT_PERCENTS))
         self._seat = seat
-        chooser = self.fields["spender"]
+        chooser = self.fields["owner"]
         assert isinstance(chooser, forms.ChoiceField)
         chooser.choices = [("Projects", self._projects), ("API keys", self._keys)]
 
     def clean(self) -> dict[str, Any]:
         """A budget that is there is changed where it stands, by somebody who sees what it was."""
         cleaned = super().clean() or self.cleaned_data
-        if "spender" in cleaned and "period" in cleaned:
+        if "owner" in cleaned and "period" in cleaned:
             scope, reference = self.spends
             self.there = Budget.objects.filter(
                 account=self._seat.team.pk, scope=scope, reference=reference, period=cleaned["period"]
             ).first()
             if self.there:
-                self.add_error("spender", "It has a budget over this period: change that one.")
+                self.add_error("owner", "It has a budget over this period: change that one.")
         return cleaned
 
     @property
     def spends(self) -> tuple[str, str]:
-        """Return the scope and the reference of the chosen spender."""
-        scope, _, reference = self.cleaned_data["spender"].partition(":")
+        """Return the scope and the reference of the chosen owner."""
+        scope, _, reference = self.cleaned_data["owner"].partition(":")
         return scope, reference
 
     @cached_property

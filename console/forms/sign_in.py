@@ -1,27 +1,18 @@
-"""The rules of signing in: how often it may be tried, and that nothing is learned from failing.
+"""Signing in, and changing one's password.
 
-Whether an address is known shows neither in the words nor in the time (Django hashes the password either way), and the
-limits count what was typed, known or not.
+Whether an address is known shows neither in the words nor in the time: Django hashes the password either way.
 """
 
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import PasswordChangeForm as DjangoPasswordChangeForm
 from django.http import HttpRequest
 
+from accounts import sign_in
 from accounts.models import User
-from console.throttle import Throttle
 from web.client_address import client_network
-
-WINDOW_SECONDS = 15 * 60
-ACCOUNT_ATTEMPTS = 10
-# A whole office may share one address.
-ADDRESS_ATTEMPTS = 60
-REMEMBERED_KEYS = 20_000
-
-accounts = Throttle("account", ACCOUNT_ATTEMPTS, WINDOW_SECONDS, REMEMBERED_KEYS)
-addresses = Throttle("address", ADDRESS_ATTEMPTS, WINDOW_SECONDS, REMEMBERED_KEYS)
 
 
 class SignInForm(AuthenticationForm):
@@ -50,8 +41,8 @@ class SignInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         """Check the password, unless too many were tried. Raises ValidationError."""
-        account, address = str(self.cleaned_data.get("username", "")).lower(), client_network(self._sender)
-        self.wait_seconds = addresses.take(address) or accounts.take(account)
+        account, network = str(self.cleaned_data.get("username", "")).lower(), client_network(self._sender)
+        self.wait_seconds = sign_in.take_attempt(account, network)
         if self.wait_seconds:
             minutes = -(-self.wait_seconds // 60)
             raise forms.ValidationError(
@@ -60,11 +51,27 @@ class SignInForm(AuthenticationForm):
         super().clean()
         # Without a password nothing was checked, and nothing may be forgotten.
         if self.get_user() is not None:
-            accounts.forget(account)
-            addresses.give_back(address)
+            sign_in.has_succeeded(account, network)
         return self.cleaned_data
 
     def confirm_login_allowed(self, user: Any) -> None:
         """Let every user in whom the backend found; it finds active ones only."""
         assert isinstance(user, User)
         assert user.is_active
+
+
+class PasswordChangeForm(DjangoPasswordChangeForm):
+    """The old password, and the new one twice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs |= {"class": "input"}
+
+    def clean_old_password(self) -> str:
+        """Check the old password, but not for ever: whoever found an open session might be guessing it."""
+        if sign_in.take_password_attempt(self.user.pk):
+            raise forms.ValidationError("Too many attempts. Try again later.")
+        old: str = super().clean_old_password()
+        sign_in.password_was_right(self.user.pk)
+        return old

@@ -10,8 +10,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from console.forms import PasswordChangeForm
-from console.sign_in import SignInForm
+from console.forms.sign_in import PasswordChangeForm, SignInForm
 
 
 class SignIn(LoginView):

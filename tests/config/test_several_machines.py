@@ -13,8 +13,8 @@ import pytest
 from django.conf import settings
 from websockets.exceptions import InvalidStatus
 
+from accounts import sign_in
 from accounts.models import User
-from console import sign_in
 from playground.limits import MAX_SOCKETS_PER_USER
 from tests.conftest import PASSWORD
 from tests.crew import open_socket

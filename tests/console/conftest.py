@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import Membership, Team, User
-from console import forms, sign_in
 from tests.conftest import _hashed_password
 
 Browser = Callable[[User | None], Client]
@@ -13,8 +13,7 @@ Browser = Callable[[User | None], Client]
 
 @pytest.fixture(autouse=True)
 def _nobody_has_tried_to_sign_in() -> None:
-    for throttle in (sign_in.accounts, sign_in.addresses, forms.passwords):
-        throttle.forget()
+    cache.clear()
 
 
 @pytest.fixture

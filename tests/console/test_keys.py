@@ -8,7 +8,7 @@ from django.test import Client
 from accounts import keys
 from accounts.errors import RevokedKey
 from accounts.models import ApiKey, Project, Team, User
-from console.forms import MAX_LIVE_KEYS
+from console.forms.keys import MAX_LIVE_KEYS
 from tests.console.conftest import Browser
 from tests.console.scenes import Page, call_for_a_second, model
 
