@@ -1,6 +1,6 @@
 """Changing who is in a team, and as what, so that it never is without an active owner.
 
-Each door locks the team first: of two owners who demote each other in the same instant, one stays.
+Each function locks the team first: of two owners who demote each other in the same instant, one stays.
 
 MembershipRefused
 ├── LastOwner        the team would be left without an active owner
@@ -67,7 +67,7 @@ def change_role(team: Team, membership_id: int, role: str, *, by_role: str) -> M
 
 @transaction.atomic
 def remove(team: Team, membership_id: int, *, by_role: str) -> Membership:
-    """Take a person out of the team; his keys there stop within a second. Raises as ``change_role`` does."""
+    """Take a person out of the team; their keys there stop within a second. Raises as ``change_role`` does."""
     _lock(team)
     membership = team.memberships.select_related("user").get(pk=membership_id)
     _check_may_touch(membership.role, by_role)

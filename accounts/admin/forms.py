@@ -70,7 +70,7 @@ class KeyForm(forms.Form):
     project = forms.ModelChoiceField(Project.objects.select_related("team").order_by("team__slug", "slug"))
     whole_team = forms.BooleanField(required=False, help_text="Let it call in every project of the project's team.")
     issuer = forms.EmailField(
-        help_text="Whom it speaks for: a member of the team who may call. Without him the key stops."
+        help_text="Whom it speaks for: a member of the team who may call. It stops when they leave the team."
     )
     expires_on = forms.DateField(
         required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="Empty: never. At 00:00 UTC."

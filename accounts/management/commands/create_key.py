@@ -55,7 +55,7 @@ class Command(OperatorCommand):
 
 
 def _issuer(team: Team, email: str | None) -> User:
-    """Find who the key shall speak for; ``keys.create`` judges whether he may. Raises CommandError."""
+    """Find who the key shall speak for; ``keys.create`` judges whether that person may call. Raises CommandError."""
     if email is not None:
         user = find_user(email)
         if user is None:
