@@ -1,4 +1,4 @@
-"""Who may see and do what in the console. Every question starts at the person, so a stranger finds nothing.
+"""Who may see and do what in the console. Every query starts at the person, so a stranger finds nothing.
 
 | | owner, admin | member | viewer |
 |---|---|---|---|
@@ -20,14 +20,14 @@ from django.http import Http404, HttpRequest
 from accounts.models import ApiKeyQuerySet, Membership, Project, Team, User
 from inference.models import Run
 
-__all__ = ["Seat", "login_required", "person", "seat", "teams_of"]
+__all__ = ["Seat", "get_managed_seat", "get_seat", "login_required", "person", "teams_of"]
 
 MAX_TEAMS_LISTED = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A person's place in one team, with what follows from it."""
+    """A person's role in one team, with what follows from it."""
 
     user: User
     team: Team
@@ -63,11 +63,6 @@ class Seat:
         """Return the team's projects."""
         return self.team.projects.select_related("team").order_by("slug")
 
-    def require_manager(self) -> None:
-        """Raise PermissionDenied for those who do not manage the team."""
-        if not self.manages:
-            raise PermissionDenied("Only the team's owners and admins may do this.")
-
 
 def person(request: HttpRequest) -> User:
     """Return who is signed in; the view is behind ``login_required``."""
@@ -81,7 +76,7 @@ def teams_of(user: User) -> "QuerySet[Team]":
     return teams.order_by("slug")
 
 
-def seat(request: HttpRequest, slug: str) -> Seat:
+def get_seat(request: HttpRequest, slug: str) -> Seat:
     """Return the signed-in person's seat in a team. Raises Http404 where there is none, or no such team."""
     user = person(request)
     team = teams_of(user).filter(slug=slug).first()
@@ -89,3 +84,11 @@ def seat(request: HttpRequest, slug: str) -> Seat:
     if team is None or role is None:
         raise Http404("There is no such team.")
     return Seat(user, team, role)
+
+
+def get_managed_seat(request: HttpRequest, slug: str) -> Seat:
+    """Return an owner's or admin's seat. Raises Http404 as ``get_seat`` does, and PermissionDenied for the others."""
+    seat = get_seat(request, slug)
+    if not seat.manages:
+        raise PermissionDenied("Only the team's owners and admins may do this.")
+    return seat

@@ -1,4 +1,4 @@
-"""The letter that tells a team's people of its alerts: what was reached, what is left, and what they can do."""
+"""The e-mail that tells a team's people of its alerts: what was reached, what is left, and what they can do."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -16,8 +16,8 @@ from credits.money import format_dollars
 from credits.reports.balances import balance_of
 
 
-def letter(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> EmailMessage:
-    """Write one letter about a team's alerts; of one budget's thresholds it names the highest."""
+def alert_email(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> EmailMessage:
+    """Write one e-mail about a team's alerts; of one budget's thresholds it names the highest."""
     told = _highest(alerts)
     headlines = [_headline(alert) for alert in told]
     uses = {use.budget.pk: use for use in budget_uses(team.pk)}
@@ -34,7 +34,7 @@ def letter(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> EmailM
         "\n\n".join(paragraphs) + "\n",
         from_email=f"Parley <{settings.DEFAULT_FROM_EMAIL}>",
         to=list(emails),
-        # No vacation notices; and a letter that was sent twice has the same id, by which mail programs know it.
+        # No vacation notices; and an e-mail that was sent twice has the same id, by which mail programs know it.
         headers={"Auto-Submitted": "auto-generated", "Message-ID": _identity(alerts)},
     )
 

@@ -11,7 +11,7 @@ from typing import Final
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from console.alerts.letter import letter
+from console.alerts.email import alert_email
 from credits import alerts
 from credits.models import Alert
 
@@ -47,7 +47,7 @@ def stop() -> None:
 
 
 class Mailer(threading.Thread):
-    """Looks for alerts that are due and sends them, a letter for each team at a time."""
+    """Looks for alerts that are due and sends them, an e-mail for each team at a time."""
 
     def __init__(self) -> None:
         super().__init__(name="alert-mailer", daemon=True)
@@ -65,14 +65,14 @@ class Mailer(threading.Thread):
 
 
 def send(claimed: list[Alert]) -> None:
-    """Send a letter about one team's claimed alerts, and note what became of it."""
+    """Send an e-mail about one team's claimed alerts, and note what became of it."""
     team = alerts.team_of(claimed[0])
     emails = alerts.recipients(team.pk).emails
     try:
         if emails:
-            letter(team, claimed, emails).send()
+            alert_email(team, claimed, emails).send()
     except Exception as error:
-        # Whatever this letter stumbles over, the next ones are still sent.
+        # Whatever goes wrong with this e-mail, the next ones are still sent.
         due_at = alerts.note_failed(claimed, f"{type(error).__name__}: {error}")
         again = f"{due_at:%H:%M:%S} UTC"
         # A mail server that is away is no bug of ours; anything else is shown whole.

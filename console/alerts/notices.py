@@ -13,9 +13,9 @@ from credits.models import Account, Budget
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One warning. ``place`` is ``team/project``, or ``team/`` where it binds all of the team's projects."""
+    """One warning. ``owner`` is ``team/project``, or ``team/`` where it binds all of the team's projects."""
 
-    place: str
+    owner: str
     team_id: int
     use: BudgetUse | None = None
     balance_nano: int = 0
@@ -24,15 +24,15 @@ class Notice:
     @property
     def team(self) -> str:
         """The team's name."""
-        return self.place.partition("/")[0]
+        return self.owner.partition("/")[0]
 
     @property
     def id(self) -> str:
         """What it is put away by: it comes back when it grows worse, and in the next period."""
         if self.use is None:
-            return f"{self.place} balance {self.low_balance_nano} {self.is_used_up}"
+            return f"{self.owner} balance {self.low_balance_nano} {self.is_used_up}"
         budget = self.use.budget
-        return f"{self.place} {budget.pk} {budget.window_start:%Y%m%d} {budget.limit_nano} {self.is_used_up}"
+        return f"{self.owner} {budget.pk} {budget.window_start:%Y%m%d} {budget.limit_nano} {self.is_used_up}"
 
     @property
     def is_used_up(self) -> bool:
@@ -42,7 +42,7 @@ class Notice:
     @property
     def is_project(self) -> bool:
         """Whether it is about one project, whose budget the team's owners and admins set."""
-        return not self.place.endswith("/")
+        return not self.owner.endswith("/")
 
 
 def team_notices(team: Team) -> list[Notice]:
@@ -60,8 +60,8 @@ def _notices(teams: "QuerySet[Team]") -> list[Notice]:
     mine = teams.values("pk")
     budgets = Budget.objects.filter(account__in=mine).exclude(scope=KEY).select_related("account__team")
     uses = near_uses(budgets)
-    places = _places(uses)
-    warned = [Notice(place, use.budget.account_id, use) for use in uses if (place := places.get(use.budget.pk))]
+    owners = _budget_owners(uses)
+    warned = [Notice(owner, use.budget.account_id, use) for use in uses if (owner := owners.get(use.budget.pk))]
     low_accounts = Account.objects.filter(team__in=mine, low_balance_nano__gt=F("balance_nano")).select_related("team")
     return [
         *(
@@ -72,13 +72,13 @@ def _notices(teams: "QuerySet[Team]") -> list[Notice]:
     ]
 
 
-def _places(uses: list[BudgetUse]) -> dict[int, str]:
+def _budget_owners(uses: list[BudgetUse]) -> dict[int, str]:
     """Return what each budget binds, by the budget's id; nothing where its team has no such project."""
     wanted = [use.budget.reference for use in uses if use.budget.scope == PROJECT]
     ids = [int(reference) for reference in wanted if reference.isdecimal() and len(reference) < 19]
     found = Project.objects.filter(pk__in=ids).select_related("team")
     projects = {(project.team_id, str(project.pk)): str(project) for project in found}
     teams = {(use.budget.account_id, ""): f"{use.budget.account.team}/" for use in uses}
-    places = projects | teams
+    owners = projects | teams
     keys = {use.budget.pk: (use.budget.account_id, use.budget.reference) for use in uses}
-    return {budget_id: places[key] for budget_id, key in keys.items() if key in places}
+    return {budget_id: owners[key] for budget_id, key in keys.items() if key in owners}

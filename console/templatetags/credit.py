@@ -40,4 +40,4 @@ def playground_credit_notices(context: template.Context) -> dict[str, Any]:
 
 def binds(notice: Notice, project: str) -> bool:
     """Whether a warning is about what is spent in a project; the front end's ``notices.ts`` asks the same."""
-    return project.startswith(notice.place) if notice.place.endswith("/") else project == notice.place
+    return project.startswith(notice.owner) if notice.owner.endswith("/") else project == notice.owner

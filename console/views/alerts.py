@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from console.access import Seat, login_required, seat
+from console.access import Seat, get_managed_seat, login_required
 from console.forms.budgets import AddressesForm, LowBalanceForm
 from console.reports import billing
 from console.reports.naming import Names
@@ -26,83 +26,77 @@ MAX_ALERTS_LISTED = 100
 @login_required
 def show_alerts(request: HttpRequest, team: str) -> HttpResponse:
     """Show the thresholds, the recipients, and the alerts so far."""
-    return _list(request, _managing(request, team))
+    return _list(request, get_managed_seat(request, team))
 
 
 @require_POST
 @login_required
 def set_low_balance(request: HttpRequest, team: str) -> HttpResponse:
     """Say below which balance an alert is sent."""
-    place = _managing(request, team)
+    seat = get_managed_seat(request, team)
     form = LowBalanceForm(request.POST)
     if not form.is_valid():
-        return _list(request, place, low_balance_form=form, status=400)
+        return _list(request, seat, low_balance_form=form, status=400)
     try:
-        limits.set_low_balance(place.team.pk, form.cleaned_data["low_balance"])
+        limits.set_low_balance(seat.team.pk, form.cleaned_data["low_balance"])
     except LedgerError as error:
         form.add_error("low_balance", str(error))
-        return _list(request, place, low_balance_form=form, status=400)
-    return _done(request, place)
+        return _list(request, seat, low_balance_form=form, status=400)
+    return _done(request, seat)
 
 
 @require_POST
 @login_required
 def set_addresses(request: HttpRequest, team: str) -> HttpResponse:
     """Say who is told besides the owners and admins."""
-    place = _managing(request, team)
+    seat = get_managed_seat(request, team)
     form = AddressesForm(request.POST)
     if not form.is_valid():
-        return _list(request, place, addresses_form=form, status=400)
+        return _list(request, seat, addresses_form=form, status=400)
     try:
-        alerts.set_addresses(place.team.pk, form.cleaned_data["addresses"])
+        alerts.set_addresses(seat.team.pk, form.cleaned_data["addresses"])
     except InvalidRecipients as error:
         form.add_error("addresses", str(error))
-        return _list(request, place, addresses_form=form, status=400)
-    return _done(request, place)
+        return _list(request, seat, addresses_form=form, status=400)
+    return _done(request, seat)
 
 
 @require_POST
 @login_required
 def set_own(request: HttpRequest, team: str) -> HttpResponse:
     """Hear of the team's alerts, or not: everyone for themselves."""
-    place = _managing(request, team)
+    seat = get_managed_seat(request, team)
     try:
-        alerts.set_opt_out(place.team.pk, place.user.pk, is_told=request.POST.get("is_told") == "yes")
+        alerts.set_opt_out(seat.team.pk, seat.user.pk, is_told=request.POST.get("is_told") == "yes")
     except InvalidRecipients as error:
         messages.error(request, str(error))
-        return redirect("console:alerts", place.team.slug)
-    return _done(request, place)
+        return redirect("console:alerts", seat.team.slug)
+    return _done(request, seat)
 
 
-def _managing(request: HttpRequest, team: str) -> Seat:
-    place = seat(request, team)
-    place.require_manager()
-    return place
-
-
-def _done(request: HttpRequest, place: Seat) -> HttpResponse:
+def _done(request: HttpRequest, seat: Seat) -> HttpResponse:
     messages.success(request, "Saved.")
-    return redirect("console:alerts", place.team.slug)
+    return redirect("console:alerts", seat.team.slug)
 
 
-def _history(place: Seat) -> list[tuple[Alert, str]]:
+def _history(seat: Seat) -> list[tuple[Alert, str]]:
     """Return the latest alerts, each with what it is about."""
-    found = Alert.objects.filter(account=place.team.pk).select_related("budget")
+    found = Alert.objects.filter(account=seat.team.pk).select_related("budget")
     listed = list(found.order_by("-created_at", "-pk")[:MAX_ALERTS_LISTED])
-    names = Names(place, (alert.budget.reference for alert in listed if alert.budget and alert.budget.scope == KEY))
-    return [(alert, billing.whose(alert.budget, place, names) if alert.budget else "") for alert in listed]
+    names = Names(seat, (alert.budget.reference for alert in listed if alert.budget and alert.budget.scope == KEY))
+    return [(alert, billing.whose(alert.budget, seat, names) if alert.budget else "") for alert in listed]
 
 
 def _list(
     request: HttpRequest,
-    place: Seat,
+    seat: Seat,
     *,
     low_balance_form: LowBalanceForm | None = None,
     addresses_form: AddressesForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    account = billing.account_of(place)
-    told = alerts.recipients(place.team.pk)
+    account = billing.account_of(seat)
+    told = alerts.recipients(seat.team.pk)
     low_balance_nano = account.low_balance_nano if account else 0
     context = {
         "tab": "billing",
@@ -110,8 +104,8 @@ def _list(
         "low_balance_form": low_balance_form or LowBalanceForm(initial={"low_balance": low_balance_nano}),
         "addresses_form": addresses_form or AddressesForm(initial={"addresses": "\n".join(told.addresses)}),
         "told": told,
-        "budgets": billing.budgets(place),
-        "history": _history(place),
+        "budgets": billing.budgets(seat),
+        "history": _history(seat),
         "sends_mail": bool(settings.EMAIL_HOST),
     }
-    return page(request, place, "console/alerts.html", context, status)
+    return page(request, seat, "console/alerts.html", context, status)

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.access import login_required, seat
+from console.access import get_seat, login_required
 from console.reports import billing
 from console.views.pages import page
 from credits.reports.balances import balance_of
@@ -17,21 +17,21 @@ from inference.runs.usage import Span, usage
 @login_required
 def show_billing(request: HttpRequest, team: str) -> HttpResponse:
     """Show where the team's credits stand."""
-    place = seat(request, team)
-    account = billing.account_of(place)
+    seat = get_seat(request, team)
+    account = billing.account_of(seat)
     today = timezone.now().date()
-    balance = balance_of(place.team.pk)
-    holds = billing.held_runs(place) if place.manages else []
+    balance = balance_of(seat.team.pk)
+    holds = billing.held_runs(seat) if seat.manages else []
     context = {
         "tab": "billing",
         "section": "billing",
         "account": account,
         "balance": balance,
-        "month": usage(place.runs(), Span(today.replace(day=1), today)).total,
+        "month": usage(seat.runs(), Span(today.replace(day=1), today)).total,
         "today": today,
         "plan": billing.plan_of(account),
-        "budgets": billing.budgets(place),
+        "budgets": billing.budgets(seat),
         "holds": holds,
         "unlisted_holds": max(balance.hold_count - len(holds), 0),
     }
-    return page(request, place, "console/billing.html", context)
+    return page(request, seat, "console/billing.html", context)

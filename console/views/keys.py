@@ -11,9 +11,9 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import keys
 from accounts.models import ApiKey
-from console.access import Seat, login_required, seat
-from console.curl import try_key
-from console.forms import KeyForm, once
+from console.access import Seat, get_seat, login_required
+from console.forms import once
+from console.forms.keys import KeyForm
 from console.views.pages import page
 
 PURPOSE = "key"
@@ -25,10 +25,10 @@ MAX_KEYS_LISTED = 300
 @login_required
 def show_keys(request: HttpRequest, team: str) -> HttpResponse:
     """List the keys, and make one."""
-    place = seat(request, team)
+    seat = get_seat(request, team)
     if request.method == "POST":
-        return _create(request, place)
-    return _list(request, place, KeyForm(place))
+        return _create(request, seat)
+    return _list(request, seat, KeyForm(seat))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -36,47 +36,47 @@ def show_keys(request: HttpRequest, team: str) -> HttpResponse:
 @login_required
 def revoke_key(request: HttpRequest, team: str, key_id: str) -> HttpResponse:
     """Ask whether a key shall be revoked, and revoke it."""
-    place = seat(request, team)
-    key = get_object_or_404(place.keys(), pk=key_id)
+    seat = get_seat(request, team)
+    key = get_object_or_404(seat.keys(), pk=key_id)
     if request.method == "POST":
         key.revoke()
         messages.success(request, f"The key {key.name} is revoked: nothing can call with it any more.")
-        return redirect("console:keys", place.team.slug)
-    return page(request, place, "console/key_revoke.html", {"tab": "keys", "key": key})
+        return redirect("console:keys", seat.team.slug)
+    return page(request, seat, "console/key_revoke.html", {"tab": "keys", "key": key})
 
 
-def _create(request: HttpRequest, place: Seat) -> HttpResponse:
-    if not place.may_call:
+def _create(request: HttpRequest, seat: Seat) -> HttpResponse:
+    if not seat.may_call:
         raise PermissionDenied("A viewer only looks.")
-    form = KeyForm(place, request.POST)
+    form = KeyForm(seat, request.POST)
     if not form.is_valid():
-        return _list(request, place, form, status=400)
+        return _list(request, seat, form, status=400)
     try:
         with transaction.atomic():
-            once.spend(form.cleaned_data["ticket"], place.user, PURPOSE)
+            once.spend(form.cleaned_data["ticket"], seat.user, PURPOSE)
             key, secret = keys.create(**form.wanted())
     except ValidationError as error:
         form.refuse(error)
-        return _list(request, place, form, status=400)
+        return _list(request, seat, form, status=400)
     except once.AlreadySent:
         messages.warning(request, "This key was made already. If you did not keep its secret, revoke it.")
-        return redirect("console:keys", place.team.slug)
+        return redirect("console:keys", seat.team.slug)
     except once.TicketInvalid:
         form.add_error(None, "The form was open for too long. Send it again.")
-        return _list(request, place, form, status=400)
-    context = {"tab": "keys", "key": key, "secret": secret, "curl": try_key(key, secret)}
-    return page(request, place, "console/key_created.html", context)
+        return _list(request, seat, form, status=400)
+    context = {"tab": "keys", "key": key, "secret": secret}
+    return page(request, seat, "console/key_created.html", context)
 
 
-def _list(request: HttpRequest, place: Seat, form: KeyForm, status: int = 200) -> HttpResponse:
-    listed = list(place.keys()[:MAX_KEYS_LISTED])
+def _list(request: HttpRequest, seat: Seat, form: KeyForm, status: int = 200) -> HttpResponse:
+    listed = list(seat.keys()[:MAX_KEYS_LISTED])
     context = {
         "tab": "keys",
         "form": form,
-        "ticket": once.issue(place.user, PURPOSE),
+        "ticket": once.issue(seat.user, PURPOSE),
         "keys": [(key, state_of(key)) for key in listed],
     }
-    return page(request, place, "console/keys.html", context, status)
+    return page(request, seat, "console/keys.html", context, status)
 
 
 def state_of(key: ApiKey) -> str:

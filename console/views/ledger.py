@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.access import Seat, login_required, seat
+from console.access import Seat, get_managed_seat, login_required
 from console.reports import entries
 from console.reports.entries import FilterForm, NamedEntry
 from console.views.pages import page
@@ -27,63 +27,57 @@ CSV_HEADING = [
 @login_required
 def show_ledger(request: HttpRequest, team: str) -> HttpResponse:
     """Show a page of entries, the newest first."""
-    place = _managing(request, team)
-    form = FilterForm(place, request.GET)
+    seat = get_managed_seat(request, team)
+    form = FilterForm(seat, request.GET)
     if not form.is_valid():
-        return _draw(request, place, form, {}, status=400)
+        return _draw(request, seat, form, {}, status=400)
     before, after = _sequence(request, "before"), _sequence(request, "after")
-    shown = entries.read_page(place, form.apply(_entries(place)), before, after)
-    return _draw(request, place, form, {"page": shown, "is_older": before is not None, "filters": _filters(request)})
+    shown = entries.read_page(seat, form.apply(_entries(seat)), before, after)
+    return _draw(request, seat, form, {"page": shown, "is_older": before is not None, "filters": _filters(request)})
 
 
 @require_safe
 @login_required
 def export_csv(request: HttpRequest, team: str) -> HttpResponseBase:
     """Send the wanted entries, the oldest first, as a table."""
-    place = _managing(request, team)
-    form = FilterForm(place, request.GET)
+    seat = get_managed_seat(request, team)
+    form = FilterForm(seat, request.GET)
     if not form.is_valid():
-        return _draw(request, place, form, {}, status=400)
-    account = _account(place)
-    until_now = _entries(place).filter(sequence__lte=account.entry_count if account else 0)
-    rows = map(_cells, entries.read_all(place, form.apply(until_now)))
-    return download(csv_lines(CSV_HEADING, rows), _filename(place, "csv"), "text/csv; charset=utf-8")
+        return _draw(request, seat, form, {}, status=400)
+    account = _account(seat)
+    until_now = _entries(seat).filter(sequence__lte=account.entry_count if account else 0)
+    rows = map(_cells, entries.read_all(seat, form.apply(until_now)))
+    return download(csv_lines(CSV_HEADING, rows), _filename(seat, "csv"), "text/csv; charset=utf-8")
 
 
 @require_safe
 @login_required
 def export_chain(request: HttpRequest, team: str) -> HttpResponseBase:
     """Send the whole ledger as the lines that ``verify_ledger --file`` checks."""
-    place = _managing(request, team)
-    account = _account(place) or Account(team=place.team)
+    seat = get_managed_seat(request, team)
+    account = _account(seat) or Account(team=seat.team)
     lines = (f"{line}\n" for line in export.lines(account))
-    return download(lines, _filename(place, "jsonl"), "application/jsonl; charset=utf-8")
-
-
-def _managing(request: HttpRequest, team: str) -> Seat:
-    place = seat(request, team)
-    place.require_manager()
-    return place
+    return download(lines, _filename(seat, "jsonl"), "application/jsonl; charset=utf-8")
 
 
 def _draw(
-    request: HttpRequest, place: Seat, form: FilterForm, context: dict[str, object], status: int = 200
+    request: HttpRequest, seat: Seat, form: FilterForm, context: dict[str, object], status: int = 200
 ) -> HttpResponse:
-    always = {"tab": "billing", "section": "ledger", "form": form, "account": _account(place)}
-    context = {**always, "chain_filename": _filename(place, "jsonl"), **context}
-    return page(request, place, "console/ledger.html", context, status)
+    always = {"tab": "billing", "section": "ledger", "form": form, "account": _account(seat)}
+    context = {**always, "chain_filename": _filename(seat, "jsonl"), **context}
+    return page(request, seat, "console/ledger.html", context, status)
 
 
-def _account(place: Seat) -> Account | None:
-    return Account.objects.select_related("team").filter(team=place.team).first()
+def _account(seat: Seat) -> Account | None:
+    return Account.objects.select_related("team").filter(team=seat.team).first()
 
 
-def _entries(place: Seat) -> "QuerySet[Entry]":
-    return Entry.objects.filter(account=place.team.pk)
+def _entries(seat: Seat) -> "QuerySet[Entry]":
+    return Entry.objects.filter(account=seat.team.pk)
 
 
-def _filename(place: Seat, ending: str) -> str:
-    return f"{place.team}-ledger-{timezone.now():%Y-%m-%d}.{ending}"
+def _filename(seat: Seat, ending: str) -> str:
+    return f"{seat.team}-ledger-{timezone.now():%Y-%m-%d}.{ending}"
 
 
 def _sequence(request: HttpRequest, name: str) -> int | None:

@@ -10,7 +10,7 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.access import login_required, person, seat, teams_of
+from console.access import get_seat, login_required, person, teams_of
 from console.reports import usage
 from console.reports.chart import chart, group_of
 from console.reports.usage import CUSTOM, UsageForm, group_names
@@ -42,13 +42,13 @@ def show_home(request: HttpRequest, tab: str = "overview") -> HttpResponse:
 @login_required
 def show_overview(request: HttpRequest, team: str) -> HttpResponse:
     """Show the team's balance, and the usage that this person may see."""
-    place = seat(request, team)
-    form = UsageForm(place, request.GET)
+    seat = get_seat(request, team)
+    form = UsageForm(seat, request.GET)
     spent = _usage(form)
     runs, older = usage.latest(form.runs(), _moment(request))
     context: dict[str, Any] = {
         "tab": "overview",
-        "balance": balance_of(place.team.pk),
+        "balance": balance_of(seat.team.pk),
         "form": form,
         "runs": runs,
         "older": older,
@@ -56,26 +56,26 @@ def show_overview(request: HttpRequest, team: str) -> HttpResponse:
         "asked": _asked(request),
     }
     if spent is None:
-        return page(request, place, "console/overview.html", context, status=400)
+        return page(request, seat, "console/overview.html", context, status=400)
     by = form.cleaned_data["by"]
-    names = group_names(place, [group for group, _ in group_of(spent, by)], by)
+    names = group_names(seat, [group for group, _ in group_of(spent, by)], by)
     context |= {"usage": spent, "chart": chart(spent, by, names), "by": by.value, "is_custom": _is_custom(form)}
-    return page(request, place, "console/overview.html", context)
+    return page(request, seat, "console/overview.html", context)
 
 
 @require_safe
 @login_required
 def export_usage(request: HttpRequest, team: str) -> HttpResponseBase:
     """Send the usage that was asked for as a table: a row for each day and group."""
-    place = seat(request, team)
-    form = UsageForm(place, request.GET)
+    seat = get_seat(request, team)
+    form = UsageForm(seat, request.GET)
     spent = _usage(form)
     if spent is None:
         return show_overview(request, team)
     by, span = form.cleaned_data["by"], spent.span
-    names = group_names(place, [group for group, _ in group_of(spent, by)], by)
+    names = group_names(seat, [group for group, _ in group_of(spent, by)], by)
     rows = [[str(row.day), group := getattr(row, by.value), names[group], *_measures(row.amount)] for row in spent.rows]
-    filename = f"{place.team}-usage-by-{by.value}-{span.first_day}-{span.last_day}.csv"
+    filename = f"{seat.team}-usage-by-{by.value}-{span.first_day}-{span.last_day}.csv"
     return download(
         csv_lines(["day_utc", by.value, f"{by.value}_name", *CSV_MEASURES], rows), filename, "text/csv; charset=utf-8"
     )

@@ -19,7 +19,7 @@ URL = "/console/teams/acme/billing/budgets"
 
 
 def add(client: Client, project: Project, **fields: str) -> Any:
-    values = {"spender": f"project:{project.pk}", "period": "month", "limit": "12.50", "alert_percents": "50, 80%"}
+    values = {"owner": f"project:{project.pk}", "period": "month", "limit": "12.50", "alert_percents": "50, 80%"}
     return client.post(f"{URL}/add", values | fields)
 
 
@@ -43,7 +43,7 @@ def test_a_key_has_a_budget_of_its_own(
     browser: Browser, owner: User, member: User, team: Team, project: Project
 ) -> None:
     key, _ = keys.create(name="nightly", issuer=member, team=team)
-    assert add(browser(owner), project, spender=f"key:{key.pk}", period="day", limit="0").status_code == 302
+    assert add(browser(owner), project, owner=f"key:{key.pk}", period="day", limit="0").status_code == 302
     made = Budget.objects.get()
     assert (made.scope, made.reference, made.limit_nano) == ("key", key.pk, 0)
 
@@ -67,9 +67,9 @@ def test_a_key_has_a_budget_of_its_own(
         ({"alert_percents": "\u0665"}, "Write whole percentages"),
         ({"alert_percents": ",".join(map(str, range(1, 50)))}, "thresholds fit"),
         ({"period": "year"}, "Select a valid choice"),
-        ({"spender": "team:"}, "Select a valid choice"),
-        ({"spender": "project:0"}, "Select a valid choice"),
-        ({"spender": "key:AAAAAAAAAAAA"}, "Select a valid choice"),
+        ({"owner": "team:"}, "Select a valid choice"),
+        ({"owner": "project:0"}, "Select a valid choice"),
+        ({"owner": "key:AAAAAAAAAAAA"}, "Select a valid choice"),
     ],
 )
 def test_what_makes_no_sense_is_said_kept_and_sets_nothing(
@@ -88,8 +88,8 @@ def test_another_teams_project_and_key_get_no_budget(
 ) -> None:
     foreign = Project.objects.get(team__slug="elsewhere")
     key, _ = keys.create(name="theirs", issuer=stranger, team=foreign.team)
-    for spender in (f"project:{foreign.pk}", f"key:{key.pk}"):
-        assert add(browser(owner), project, spender=spender).status_code == 400
+    for owner_value in (f"project:{foreign.pk}", f"key:{key.pk}"):
+        assert add(browser(owner), project, owner=owner_value).status_code == 400
     assert "theirs" not in browser(owner).get(f"{URL}/add").content.decode()
     assert not Budget.objects.exists()
 
@@ -154,7 +154,7 @@ def test_a_revoked_key_is_not_offered_but_its_budget_stays(
     browser: Browser, owner: User, member: User, team: Team, project: Project
 ) -> None:
     key, _ = keys.create(name="nightly", issuer=member, team=team)
-    add(browser(owner), project, spender=f"key:{key.pk}")
+    add(browser(owner), project, owner=f"key:{key.pk}")
     key.revoke()
     assert f"key:{key.pk}" not in browser(owner).get(f"{URL}/add").content.decode()
     assert "Key nightly" in browser(owner).get("/console/teams/acme/billing").content.decode()
