@@ -9,6 +9,7 @@ from django.db.models import ManyToManyField
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 
+from accounts.admin.base import Panel
 from accounts.admin.forms import UserAddForm, UserChangeForm, UserPasswordForm
 from accounts.models import User
 
@@ -22,7 +23,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class OperatorGroupPanel(GroupAdmin):
+class OperatorGroupPanel(Panel, GroupAdmin):
     """Groups are sets of powers, so only a superuser sees them."""
 
     formfield_overrides = _AS_CHECKBOXES
@@ -37,7 +38,7 @@ class OperatorGroupPanel(GroupAdmin):
 
 
 @admin.register(User)
-class UserPanel(UserAdmin):  # type: ignore[type-arg] # not generic at run time
+class UserPanel(Panel, UserAdmin):  # type: ignore[type-arg] # not generic at run time
     """People. A user is switched off, never deleted: keys, runs and the ledger name them."""
 
     formfield_overrides = _AS_CHECKBOXES
@@ -48,7 +49,6 @@ class UserPanel(UserAdmin):  # type: ignore[type-arg] # not generic at run time
     list_display = ["email", "name", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser"]
     search_fields = ["email", "name"]
-    list_per_page = 50
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["email", "name", "is_active"]}),

@@ -160,6 +160,8 @@ class RunPanel(ReadOnlyPanel):
     list_display_links = ["id"]
     list_select_related = ["project__team", "user"]
     list_filter = ["ending", "started_at", "model"]
+    # The front page leads to today's errors.
+    named_lookups = ["ending__in"]
     search_fields = ["=id", "=key", "=user__email", "=project__slug", "=project__team__slug"]
     ordering = ["-started_at"]
     fields = [
