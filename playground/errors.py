@@ -4,6 +4,9 @@ PlaygroundError
 ├── SignedOut              there is no valid session
 ├── NotFound               no such thing, or someone else's
 ├── ConversationBusy       it is being answered already
+├── ConversationChanged    it is not what the page shows any more
+├── Restarting             this process takes no more questions
+├── AnswerNotSaved         an answer came, and could not be written down
 ├── AccessEnded            a browser that had access lost it
 └── TooMuch                one of the bounds in ``playground.limits`` is reached
 """
@@ -40,6 +43,24 @@ class ConversationBusy(PlaygroundError):
     """This conversation is being answered. Stop the answer first, or wait for its end."""
 
     code = "conversation_busy"
+
+
+class ConversationChanged(PlaygroundError):
+    """This conversation was changed in another tab. Look at it as it is now, then do it again."""
+
+    code = "conversation_changed"
+
+
+class Restarting(PlaygroundError):
+    """The server is restarting. Nothing was asked; try again in a moment."""
+
+    code = "restarting"
+
+
+class AnswerNotSaved(PlaygroundError):
+    """The answer is here, but could not be saved yet. It is tried again; copy it before you leave this page."""
+
+    code = "answer_not_saved"
 
 
 class TooMuch(PlaygroundError):

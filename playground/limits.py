@@ -1,21 +1,34 @@
 """How much of each thing the playground keeps and accepts; sizes in characters unless the name says otherwise."""
 
-MAX_CONVERSATIONS_PER_USER = 1_000
-MAX_CONVERSATIONS_LISTED = 200
+from datetime import timedelta
+
+MAX_CONVERSATIONS_PER_USER = 20_000
+MAX_CONVERSATIONS_LISTED = 100
+# How many conversations one search looks into before it says how far it came.
+MAX_CONVERSATIONS_SEARCHED = 1_000
+MAX_SEARCH_CHARACTERS = 200
+# On one branch, and on all of them.
 MAX_CONVERSATION_MESSAGES = 1_000
+MAX_CONVERSATION_MESSAGES_MADE = 10_000
 
 MAX_TITLE_CHARACTERS = 120
 MAX_MODEL_CHARACTERS = 200
+MAX_TAB_CHARACTERS = 36
 MAX_SYSTEM_PROMPT_CHARACTERS = 100_000
 MAX_CONTENT_CHARACTERS = 400_000
 # A message that was refused comes back as the draft, so a draft holds whatever a message does.
 MAX_DRAFT_CHARACTERS = MAX_CONTENT_CHARACTERS
+MAX_DRAFTS_PER_CONVERSATION = 8
 MAX_PARAMETERS_BYTES = 65_536
 MAX_PARAMETERS_DEPTH = 32
+
+# How long what was deleted can be brought back.
+KEEP_DELETED = timedelta(hours=24)
 
 # One frame from a browser: a message's content, with room for JSON's escapes.
 MAX_FRAME_CHARACTERS = 1_000_000
 MAX_RUNS_PER_SOCKET = 16
+MAX_CONVERSATIONS_WATCHED = 16
 MAX_SOCKETS_PER_USER = 32
 # How long an ended answer's outcome is kept for a socket that comes back, as long as the spine keeps its chunks.
 OUTCOME_SECONDS = 60

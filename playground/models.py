@@ -1,17 +1,34 @@
 """What people keep in the playground: conversations, private to their author within a project."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from django.db import models
 from django.db.models import Q
 
 from accounts.models import Project, User
-from playground.limits import MAX_MODEL_CHARACTERS, MAX_TITLE_CHARACTERS
+from playground.limits import MAX_MODEL_CHARACTERS, MAX_TAB_CHARACTERS, MAX_TITLE_CHARACTERS
+
+# What ``core.changes`` calls a change of what a page shows of a conversation.
+TOPIC = "conversations"
+
+
+Row_co = TypeVar("Row_co", bound=models.Model, covariant=True)
+
+
+class NotDeleted(models.Manager[Row_co]):
+    """Finds what is not deleted; what is can be brought back for a while."""
+
+    def get_queryset(self) -> models.QuerySet[Row_co]:
+        """Leave out what is deleted."""
+        return super().get_queryset().filter(deleted_at=None)
 
 
 class Conversation(models.Model):
-    """A chat with one model and the settings for its next answer. Found through its author: ``user.conversations``."""
+    """A chat with one model and the settings for its next answer. Found through its author: ``user.conversations``.
+
+    Its messages are a tree: asking again, or another way, begins a branch beside the one that is there.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="conversations")
@@ -21,23 +38,28 @@ class Conversation(models.Model):
     title = models.CharField(max_length=MAX_TITLE_CHARACTERS, blank=True)
     system_prompt = models.TextField(blank=True)
     parameters = models.JSONField(default=dict, blank=True, help_text="Sampling parameters under OpenAI's names.")
+    # What was typed last, in whichever tab; each tab's own is a ``Draft``.
     draft = models.TextField(blank=True)
+    # The last message of the branch that is shown; none: the last that was made.
+    head = models.ForeignKey("Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    version = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="Counts the changes of what a page shows, the draft aside."
+    )
+    deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects: ClassVar[NotDeleted["Conversation"]] = NotDeleted()
+    with_deleted: ClassVar[models.Manager["Conversation"]] = models.Manager()
+
     class Meta:
-        indexes = [models.Index(fields=["user", "project", "-updated_at"], name="conversations_by_recency")]
+        indexes = [
+            models.Index(fields=["user", "project", "-updated_at"], name="conversations_by_recency"),
+            models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="deleted_conversations"),
+        ]
 
     def __str__(self) -> str:
         return self.title or str(self.id)
-
-
-class MessageQuerySet(models.QuerySet["Message"]):
-    """Finds messages."""
-
-    def visible(self) -> "MessageQuerySet":
-        """Keep the conversation as its author sees it, in order."""
-        return self.filter(replaced_by=None).order_by("position")
 
 
 class Message(models.Model):
@@ -59,6 +81,8 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    # Counts the conversation's messages in the order in which they were made, whatever their branch.
     position = models.PositiveIntegerField()
     role = models.CharField(max_length=9, choices=Role.choices)
     content = models.TextField(blank=True)
@@ -69,20 +93,35 @@ class Message(models.Model):
     asked_with = models.JSONField(default=dict, blank=True)
     summary = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # The answer that takes this message's place: hidden from then on, deleted once that answer's first token is there,
-    # and back again if it is refused before.
-    replaced_by = models.UUIDField(null=True, blank=True)
+    # Deleted together means at the same moment, and is brought back together.
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
-    objects = MessageQuerySet.as_manager()
+    objects: ClassVar[NotDeleted["Message"]] = NotDeleted()
+    with_deleted: ClassVar[models.Manager["Message"]] = models.Manager()
 
     SETTINGS: ClassVar = ("model", "system_prompt", "parameters")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["conversation", "position"], condition=Q(replaced_by=None), name="one_message_per_position"
-            )
+            models.UniqueConstraint(fields=["conversation", "position"], name="one_message_per_position"),
+            models.UniqueConstraint(fields=["conversation"], condition=Q(state="running"), name="one_answer_at_a_time"),
         ]
+        indexes = [models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="deleted_messages")]
 
     def __str__(self) -> str:
         return f"{self.role} message {self.position} of {self.conversation_id}"
+
+
+class Draft(models.Model):
+    """What is typed but not sent in one tab: two tabs on a conversation never overwrite each other's."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="drafts")
+    tab = models.CharField(max_length=MAX_TAB_CHARACTERS)
+    text = models.TextField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "tab"], name="one_draft_per_tab")]
+
+    def __str__(self) -> str:
+        return f"draft of {self.conversation_id} in tab {self.tab}"

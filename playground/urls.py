@@ -16,6 +16,8 @@ urlpatterns = [
     path("playground/conversations", conversations.Conversations.as_view()),
     path("playground/conversations/<uuid:pk>", conversations.OneConversation.as_view()),
     path("playground/conversations/<uuid:pk>/clear", conversations.ClearedConversation.as_view()),
+    path("playground/conversations/<uuid:pk>/restore", conversations.RestoredConversation.as_view()),
+    path("playground/conversations/<uuid:pk>/branch", conversations.ShownBranch.as_view()),
     path("playground/conversations/<uuid:pk>/code", conversations.ConversationCode.as_view()),
     path("playground/conversations/<uuid:pk>/messages/<uuid:message>", conversations.OneMessage.as_view()),
 ]

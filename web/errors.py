@@ -50,15 +50,18 @@ MEANINGS: Final = {
     "method_not_allowed": Meaning(405, INVALID),
     "reader_too_slow": Meaning(408, INVALID),
     "conversation_busy": Meaning(409, INVALID),
+    "conversation_changed": Meaning(409, INVALID),
     "idempotency_key_reused": Meaning(409, INVALID),
     "request_too_large": Meaning(413, INVALID),
     "unsupported_media_type": Meaning(415, INVALID),
     "limit_reached": Meaning(422, INVALID),
     "concurrency_limit_reached": Meaning(429, "rate_limit_error"),
     "server_error": Meaning(500, SERVER),
+    "answer_not_saved": Meaning(500, SERVER),
     "engine_overloaded": Meaning(503, SERVER),
     "engine_unavailable": Meaning(503, SERVER),
     "ledger_unavailable": Meaning(503, SERVER),
+    "restarting": Meaning(503, SERVER),
     "engine_timeout": Meaning(504, SERVER),
 }
 

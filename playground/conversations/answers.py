@@ -17,9 +17,9 @@ from inference.runs import spine
 from inference.runs.spine import Completion
 from playground import access, peers
 from playground.conversations import claims, store
+from playground.conversations.branches import Turn
 from playground.conversations.forms import Regenerate, Send
 from playground.conversations.serializers import message_json
-from playground.conversations.store import Turn
 from playground.errors import SignedOut, error_json
 from playground.limits import OUTCOME_SECONDS
 from playground.models import Message

@@ -1,5 +1,6 @@
 """What browsers send, over HTTP and over the socket, read into types at the edge."""
 
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,8 @@ RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Reference = Annotated[str, Meta(max_length=64)]
 SystemPrompt = Annotated[str, Meta(max_length=limits.MAX_SYSTEM_PROMPT_CHARACTERS)]
 Draft = Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARACTERS)]
+Tab = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TAB_CHARACTERS)]
+Version = Annotated[int, Meta(ge=0)]
 Content = Annotated[str, Meta(min_length=1, max_length=limits.MAX_CONTENT_CHARACTERS)]
 
 
@@ -45,23 +48,44 @@ class Changes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     system_prompt: SystemPrompt | UnsetType = UNSET
     draft: Draft | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
+    # Whose draft it is.
+    tab: Tab | UnsetType = UNSET
+
+
+class Shown(Struct, frozen=True, forbid_unknown_fields=True):
+    """The branch to show: the newest that goes through a message."""
+
+    message: UUID
+
+
+class Restored(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was deleted at a moment is to come back, and ``head`` to end the shown branch again."""
+
+    deletion: datetime
+    head: UUID | None = None
 
 
 class Send(Struct, frozen=True, tag="send"):
-    """Say something, in place of an earlier message and all after it where one is named, and have it answered."""
+    """Say something, beside an earlier message where one is named, and have it answered.
+
+    ``seen``: the version of the conversation that the page shows; it is refused where there is another by now.
+    """
 
     ref: Reference
     conversation: UUID
     content: Content
     replaces: UUID | None = None
+    seen: Version | None = None
+    tab: Tab | None = None
 
 
 class Regenerate(Struct, frozen=True, tag="regenerate"):
-    """Answer again, in place of that answer and all after it."""
+    """Answer again, beside that answer."""
 
     ref: Reference
     conversation: UUID
     message: UUID
+    seen: Version | None = None
 
 
 class Stop(Struct, frozen=True, tag="stop"):
@@ -78,9 +102,10 @@ class Attach(Struct, frozen=True, tag="attach"):
 
 
 class Watch(Struct, frozen=True, tag="watch"):
-    """Hear of a project's balance."""
+    """Hear of a project's balance, and of every change of conversations, such as other tabs make."""
 
     project: ProjectPath
+    conversations: Annotated[list[UUID], Meta(max_length=limits.MAX_CONVERSATIONS_WATCHED)] = []
 
 
 Frame = Send | Regenerate | Stop | Attach | Watch
@@ -88,6 +113,8 @@ Frame = Send | Regenerate | Stop | Attach | Watch
 read_conversation = msgspec.json.Decoder(NewConversation)
 read_unsaved = msgspec.json.Decoder(UnsavedConversation)
 read_changes = msgspec.json.Decoder(Changes)
+read_shown = msgspec.json.Decoder(Shown)
+read_restored = msgspec.json.Decoder(Restored)
 read_frame: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from playground.conversations import branches
 from playground.models import Conversation, Message
 
 # The parameters that people can set, in the order in which they stand in the request.
@@ -29,7 +30,7 @@ def next_request(conversation: Conversation) -> Body:
 
     Where nothing is said yet, an example is: a request without messages would be refused.
     """
-    turns = list(_turns(conversation.messages.visible()))
+    turns = list(_turns(branches.shown(conversation)))
     prompt = conversation.draft or ("" if turns else EXAMPLE_PROMPT)
     if prompt:
         turns.append({"role": "user", "content": prompt})
@@ -38,8 +39,7 @@ def next_request(conversation: Conversation) -> Body:
 
 def request_of(answer: Message) -> Body:
     """Return the request that made ``answer``, whatever the conversation's settings are by now."""
-    earlier = answer.conversation.messages.visible().filter(position__lt=answer.position)
-    return _body(answer.asked_with, list(_turns(earlier)))
+    return _body(answer.asked_with, list(_turns(branches.before(answer))))
 
 
 def example_request(model: str) -> Body:

@@ -1,21 +1,22 @@
 """What can be done to a conversation. Every search starts at its author; every change is one transaction."""
 
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, Max, QuerySet
 from msgspec import UNSET
 
-from accounts.models import Project, User
+from accounts.models import User
 from inference.errors import InvalidRequest
 from inference.models import Run
 from inference.runs.receipt import Receipt
 from playground import limits
 from playground.access import project_of, projects_of
-from playground.conversations import claims, serializers
+from playground.conversations import claims, drafts, serializers
+from playground.conversations.branches import Tree, Turn
 from playground.conversations.forms import (
     Changes,
     NewConversation,
@@ -26,21 +27,12 @@ from playground.conversations.forms import (
     storable,
 )
 from playground.conversations.requests import encode, request_of, settings_of
-from playground.errors import ConversationBusy, NotFound, TooMuch, error_json
+from playground.errors import ConversationBusy, ConversationChanged, NotFound, TooMuch, error_json
 from playground.models import Conversation, Message
 
 
-class Turn(NamedTuple):
-    """What was appended: a question, unless an answer is only repeated, its answer to be, and the request for it."""
-
-    conversation: Conversation
-    question: Message | None
-    answer: Message
-    body: bytes
-
-
 def of(user: User) -> "QuerySet[Conversation]":
-    """Return a person's conversations in the projects that he still belongs to."""
+    """Return a person's conversations in the projects that the person still belongs to."""
     return user.conversations.filter(project__in=projects_of(user).order_by()).select_related("project__team")
 
 
@@ -61,9 +53,9 @@ def find_answer(user: User, run: str) -> Message:
     return answer
 
 
-def recent(user: User, project: Project) -> "QuerySet[Conversation]":
-    """Return the conversations for the history panel, the latest first."""
-    return of(user).filter(project=project).order_by("-updated_at")[: limits.MAX_CONVERSATIONS_LISTED]
+def versions_of(user: User, conversations: list[UUID]) -> dict[UUID, int]:
+    """Return the versions of those conversations that are the person's own."""
+    return dict(of(user).filter(pk__in=conversations).values_list("pk", "version"))
 
 
 def create(user: User, form: NewConversation) -> Conversation:
@@ -85,26 +77,30 @@ def unsaved(user: User, form: UnsavedConversation) -> Conversation:
     )
 
 
-def change(conversation: Conversation, form: Changes) -> None:
-    """Change what the form names. Raises InvalidRequest for the parameters."""
-    changes = {name: getattr(form, name) for name in form.__struct_fields__ if getattr(form, name) is not UNSET}
+@transaction.atomic
+def change(user: User, pk: UUID, form: Changes, seen: int | None = None) -> int:
+    """Change what the form names and return the version that the page then shows.
+
+    Raises NotFound, InvalidRequest for the parameters, and ConversationChanged where more than a draft is changed of
+    another version than ``seen``.
+    """
+    conversation = locked(user, pk)
+    named = {name: getattr(form, name) for name in (*Message.SETTINGS, "title", "draft")}
+    changes: dict[str, Any] = {name: value for name, value in named.items() if value is not UNSET}
     for name, value in changes.items():
         setattr(conversation, name, checked_parameters(value) if name == "parameters" else storable(value))
-    conversation.save(update_fields=[*changes, "updated_at"])
-
-
-def cut(conversation: Conversation, position: int) -> None:
-    """Delete every message from ``position`` on, hidden ones included, and a title that is the first one's words."""
-    first = conversation.messages.visible().first()
-    if first and first.position >= position and conversation.title == _title_of(first.content):
-        conversation.title = ""
-        conversation.save(update_fields=["title"])
-    conversation.messages.filter(position__gte=position).delete()
+    if form.draft is not UNSET and form.tab is not UNSET:
+        drafts.keep(conversation, form.tab, conversation.draft)
+    if changes.keys() - {"draft"}:
+        check_seen(conversation, seen)
+        conversation.version += 1
+    conversation.save(update_fields=[*changes, "version", "updated_at"])
+    return conversation.version
 
 
 def message_of(conversation: Conversation, pk: UUID) -> Message:
     """Return one of a conversation's messages. Raises NotFound."""
-    message = conversation.messages.visible().filter(pk=pk).first()
+    message = conversation.messages.filter(pk=pk).first()
     if message is None:
         raise NotFound
     return message
@@ -118,14 +114,27 @@ def answer_of(conversation: Conversation, pk: UUID) -> Message:
     return answer
 
 
-def append(user: User, form: Send | Regenerate, run: str) -> Turn:
-    """Append what a person says and the answer that ``run`` will make, in place of what the form replaces.
+@transaction.atomic
+def show(user: User, pk: UUID, message: UUID) -> Conversation:
+    """Show the newest branch through a message. Raises NotFound, and ConversationBusy while it is being answered."""
+    conversation = locked(user, pk)
+    _tidy(conversation)
+    conversation.head_id = Tree(conversation).newest_under(message_of(conversation, message).pk)
+    conversation.version += 1
+    conversation.save(update_fields=["head", "version"])
+    return conversation
 
-    Raises NotFound, TooMuch, InvalidRequest, and ConversationBusy where another process answers at this moment.
+
+def append(user: User, form: Send | Regenerate, run: str) -> Turn:
+    """Append what a person says and the answer that ``run`` will make; beside what the form replaces, as a branch.
+
+    Raises NotFound, TooMuch, InvalidRequest, ConversationChanged where the form was written on another version, and
+    ConversationBusy where another process answers at this moment.
     """
     try:
         with transaction.atomic():
-            conversation = _locked(user, form.conversation)
+            conversation = locked(user, form.conversation)
+            check_seen(conversation, form.seen)
             _tidy(conversation)
             answer = Message(conversation=conversation, role=Message.Role.ASSISTANT, run=run)
             if isinstance(form, Send):
@@ -137,13 +146,15 @@ def append(user: User, form: Send | Regenerate, run: str) -> Turn:
 
 @transaction.atomic
 def withdraw(turn: Turn) -> str | None:
-    """Undo a turn that was refused: what it replaced is back. What was said becomes the draft, and is returned."""
+    """Undo a turn that was refused. What was said becomes the draft, and is returned."""
     added = [turn.answer.pk, *([turn.question.pk] if turn.question else [])]
-    turn.conversation.messages.filter(pk__in=added).delete()
-    turn.conversation.messages.filter(replaced_by=turn.answer.pk).update(replaced_by=None)
+    conversations = Conversation.with_deleted.filter(pk=turn.conversation.pk)
+    conversations.filter(head__in=added).update(head=turn.head_before)
+    Message.with_deleted.filter(pk__in=added).delete()
+    conversations.update(version=F("version") + 1)
     if turn.question is None:
         return None
-    Conversation.objects.filter(pk=turn.conversation.pk).update(draft=turn.question.content)
+    conversations.update(draft=turn.question.content)
     return turn.question.content
 
 
@@ -160,14 +171,25 @@ def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: 
         complete = receipt.ending in Run.ENGINE_ENDINGS
         answer.state = Message.State.COMPLETE if complete else Message.State.STOPPED
     kept = ("content", "reasoning", "summary", "error", "state")
-    turn.conversation.messages.filter(pk=answer.pk).update(**{name: getattr(answer, name) for name in kept})
-    turn.conversation.messages.filter(replaced_by=answer.pk).delete()
+    Message.with_deleted.filter(pk=answer.pk).update(**{name: getattr(answer, name) for name in kept})
     return answer
 
 
-def _locked(user: User, pk: UUID) -> Conversation:
+def locked(user: User, pk: UUID) -> Conversation:
+    """Return a conversation that nobody else changes until the transaction ends. Raises NotFound."""
     find(user, pk)
     return user.conversations.select_for_update(of=("self",)).select_related("project__team").get(pk=pk)
+
+
+def check_seen(conversation: Conversation, seen: int | None) -> None:
+    """Refuse a change by a page that shows another version. Raises ConversationChanged; None: nobody asked."""
+    if seen is not None and seen != conversation.version:
+        raise ConversationChanged
+
+
+def title_of(content: str) -> str:
+    """Return the title of a conversation that begins so."""
+    return "".join(content.strip().splitlines()[:1])[: limits.MAX_TITLE_CHARACTERS]
 
 
 def _tidy(conversation: Conversation) -> None:
@@ -175,56 +197,72 @@ def _tidy(conversation: Conversation) -> None:
 
     Raises ConversationBusy where another process lives and answers.
     """
-    running = conversation.messages.filter(state=Message.State.RUNNING)
-    if any(claims.is_held(run) for run in running.values_list("run", flat=True)):
-        raise ConversationBusy
-    conversation.messages.exclude(replaced_by=None).delete()
-    running.update(state=Message.State.STOPPED)
+    for answer in Message.with_deleted.filter(conversation=conversation, state=Message.State.RUNNING):
+        if claims.is_held(answer.run):
+            raise ConversationBusy
+        serializers.settle_lost(answer)
+        answer.save(update_fields=["state", "summary"])
 
 
 def _say(conversation: Conversation, form: Send, answer: Message) -> Turn:
-    if form.replaces:
-        replaced = message_of(conversation, form.replaces)
-        if replaced.position == 0 and conversation.title == _title_of(replaced.content):
-            conversation.title = ""
-        _hide(conversation, replaced.position, answer)
     content = storable(form.content)
     if not content.strip():
         raise InvalidRequest("The message is empty.", param="content")
-    position = _next_position(conversation)
-    question = conversation.messages.create(role=Message.Role.USER, position=position, content=content)
+    tree = Tree(conversation)
+    replaced = message_of(conversation, form.replaces) if form.replaces else None
+    path = tree.path(replaced.pk if replaced else conversation.head_id)
+    path = path[:-1] if replaced else path
+    if replaced and not path and conversation.title == title_of(replaced.content):
+        conversation.title = ""
+    conversation.title = conversation.title or title_of(content)
+    question = conversation.messages.create(
+        role=Message.Role.USER, position=_next_position(conversation), content=content, parent_id=_last(path)
+    )
     conversation.draft = ""
-    conversation.title = conversation.title or _title_of(content)
-    return _turn(conversation, question, answer, position + 1)
+    drafts.sent(conversation, form.tab, form.content)
+    versions = {question.pk: [*(tree.versions(replaced.pk) if replaced else ()), question.pk]}
+    return _turn(conversation, question, answer, [*path, question.pk], versions)
 
 
 def _repeat(conversation: Conversation, form: Regenerate, answer: Message) -> Turn:
+    tree = Tree(conversation)
     repeated = answer_of(conversation, form.message)
-    _hide(conversation, repeated.position, answer)
-    return _turn(conversation, None, answer, repeated.position)
+    versions = {answer.pk: [*tree.versions(repeated.pk), answer.pk]}
+    return _turn(conversation, None, answer, tree.path(repeated.pk)[:-1], versions)
 
 
-def _title_of(content: str) -> str:
-    return "".join(content.strip().splitlines()[:1])[: limits.MAX_TITLE_CHARACTERS]
-
-
-def _turn(conversation: Conversation, question: Message | None, answer: Message, position: int) -> Turn:
-    if position >= limits.MAX_CONVERSATION_MESSAGES:
+def _turn(
+    conversation: Conversation,
+    question: Message | None,
+    answer: Message,
+    path: list[UUID],
+    versions: dict[UUID, list[UUID]],
+) -> Turn:
+    if len(path) >= limits.MAX_CONVERSATION_MESSAGES:
         raise TooMuch(f"A conversation has {limits.MAX_CONVERSATION_MESSAGES} messages at most. Begin a new one.")
-    answer.position, answer.state = position, Message.State.RUNNING
+    head_before = conversation.head_id
+    answer.position, answer.state, answer.parent_id = _next_position(conversation), Message.State.RUNNING, _last(path)
     answer.asked_with = settings_of(conversation)
+    answer.save(force_insert=True)
     body = encode(request_of(answer))
     if len(body) > settings.MAX_BODY_BYTES:
         raise TooMuch(f"The conversation exceeds {settings.MAX_BODY_BYTES} bytes. Begin a new one.")
-    answer.save(force_insert=True)
-    conversation.save(update_fields=["draft", "title", "updated_at"])
-    return Turn(conversation, question, answer, body)
+    conversation.head = answer
+    conversation.version += 1
+    conversation.save(update_fields=["draft", "title", "head", "version", "updated_at"])
+    return Turn(conversation, question, answer, body, head_before, {answer.pk: [answer.pk], **versions})
 
 
-def _hide(conversation: Conversation, position: int, answer: Message) -> None:
-    conversation.messages.filter(position__gte=position).update(replaced_by=answer.pk)
+def _last(path: list[UUID]) -> UUID | None:
+    return path[-1] if path else None
 
 
 def _next_position(conversation: Conversation) -> int:
-    last = conversation.messages.visible().last()
-    return last.position + 1 if last else 0
+    """Return the number of the next message to be made. Raises TooMuch."""
+    made = Message.with_deleted.filter(conversation=conversation).aggregate(last=Max("position"))["last"]
+    position = 0 if made is None else made + 1
+    if position >= limits.MAX_CONVERSATION_MESSAGES_MADE:
+        raise TooMuch(
+            f"{limits.MAX_CONVERSATION_MESSAGES_MADE} messages were made in this conversation. Begin a new one."
+        )
+    return position

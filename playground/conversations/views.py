@@ -1,5 +1,6 @@
 """What the chat page asks for over HTTP: conversations, their code, the balance. Errors have OpenAI's shape."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,9 @@ from django.views import View
 from accounts.models import User
 from core.errors import DomainError
 from playground import access
-from playground.conversations import answers, forms, store
+from playground.conversations import answers, deletion, forms, history, store
 from playground.conversations.requests import Body, next_request, request_of
-from playground.conversations.serializers import conversation_json, listing
+from playground.conversations.serializers import conversation_json
 from playground.errors import SignedOut, error_json, problem_of
 from playground.models import Conversation
 from web.snippets import snippets
@@ -38,9 +39,10 @@ class Conversations(JsonView):
     """A person's conversations in a project."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """List the latest."""
+        """List the latest, or those in which words are found; ``cursor`` goes on from an earlier page."""
         project = access.project_of(self.user, request.GET.get("project", ""))
-        return JsonResponse({"conversations": listing(store.recent(self.user, project))})
+        cursor, words = request.GET.get("cursor", ""), request.GET.get("search", "")
+        return JsonResponse(history.search(self.user, project, words, cursor)._asdict())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Begin one."""
@@ -56,14 +58,17 @@ class OneConversation(JsonView):
         return JsonResponse(conversation_json(store.find(self.user, pk)))
 
     def patch(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Change its settings, its title or its draft; answered without a body, because drafts are saved often."""
-        store.change(store.find(self.user, pk), forms.read(forms.read_changes, request.body))
-        return HttpResponse(status=204)
+        """Change its settings, its title or a draft; answered without a body, because drafts are saved often.
+
+        ``ETag`` is the version that the page shows by now; ``If-Match`` the one that it was changed on.
+        """
+        version = store.change(self.user, pk, forms.read(forms.read_changes, request.body), _seen(request))
+        return HttpResponse(status=204, headers={"ETag": f'"{version}"'})
 
     def delete(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Delete it; an answer under way is stopped."""
-        _find_stopped(self.user, pk).delete()
-        return HttpResponse(status=204)
+        _stop(self.user, pk)
+        return _deleted(deletion.delete_conversation(self.user, pk))
 
 
 class ClearedConversation(JsonView):
@@ -71,9 +76,27 @@ class ClearedConversation(JsonView):
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Delete all of its messages; settings and draft stay."""
-        conversation = _find_stopped(self.user, pk)
-        store.cut(conversation, 0)
-        return JsonResponse(conversation_json(conversation))
+        _stop(self.user, pk)
+        moment = deletion.clear(self.user, pk)
+        return JsonResponse({**conversation_json(store.find(self.user, pk)), "deletion": moment.isoformat()})
+
+
+class RestoredConversation(JsonView):
+    """What was deleted of a conversation, or all of it."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Bring it back."""
+        form = forms.read(forms.read_restored, request.body)
+        return JsonResponse(conversation_json(deletion.restore(self.user, pk, form.deletion, form.head)))
+
+
+class ShownBranch(JsonView):
+    """The branch of a conversation that is shown."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Show the newest branch through a message."""
+        form = forms.read(forms.read_shown, request.body)
+        return JsonResponse(conversation_json(store.show(self.user, pk, form.message)))
 
 
 class OneMessage(JsonView):
@@ -81,9 +104,8 @@ class OneMessage(JsonView):
 
     def delete(self, request: HttpRequest, pk: UUID, message: UUID) -> HttpResponse:
         """Delete it and all after it."""
-        conversation = _find_stopped(self.user, pk)
-        store.cut(conversation, store.message_of(conversation, message).position)
-        return HttpResponse(status=204)
+        _stop(self.user, pk)
+        return _deleted(deletion.delete_from(self.user, pk, message, _seen(request)))
 
 
 class ConversationCode(JsonView):
@@ -119,8 +141,18 @@ def _code(body: Body, conversation: Conversation) -> HttpResponse:
     return JsonResponse({"request": body, **snippets(body, str(conversation.project))})
 
 
-def _find_stopped(user: User, pk: UUID) -> Conversation:
-    """Return a conversation to delete from, after telling its answer to stop. Raises NotFound."""
-    conversation = store.find(user, pk)
+def _stop(user: User, pk: UUID) -> None:
+    """Tell the answer of a conversation to stop, of which something is to be deleted. Raises NotFound."""
+    store.find(user, pk)
     answers.stop(pk)
-    return conversation
+
+
+def _deleted(moment: datetime) -> HttpResponse:
+    """Say that it is gone, and by which name it can be brought back."""
+    return HttpResponse(status=204, headers={"Parley-Deletion": moment.isoformat()})
+
+
+def _seen(request: HttpRequest) -> int | None:
+    """Return the version that the page shows, if it says so."""
+    given = request.headers.get("If-Match", "").strip('"')
+    return int(given) if given.isdecimal() and len(given) < 10 else None

@@ -15,10 +15,10 @@ from django.views.defaults import page_not_found
 
 from accounts.models import User
 from playground import access
-from playground.conversations import store
+from playground.conversations import history, store
 from playground.conversations.forms import identifier
 from playground.conversations.requests import example_request
-from playground.conversations.serializers import conversation_json, listing
+from playground.conversations.serializers import conversation_json
 from playground.errors import NotFound, error_json, problem_of
 from playground.models import Conversation
 from playground.pages import catalog
@@ -58,13 +58,14 @@ def show_chat(request: HttpRequest) -> HttpResponse:
     conversation = _asked_conversation(request)
     context = _projects(request, conversation)
     project = context["project"]
+    listed = history.latest(user, access.project_of(user, project)) if project else history.Page([], None)
     state = {
         "user": {"email": user.email, "name": user.name},
         "projects": context["projects"],
         "project": project,
         "models": catalog.cards(),
         "conversation": conversation_json(conversation) if conversation else None,
-        "conversations": listing(store.recent(user, access.project_of(user, project))) if project else [],
+        "history": listed._asdict(),
         "defaults": DEFAULTS,
         "base_url": base_url(),
         "reconnect_grace_seconds": settings.RECONNECT_GRACE_SECONDS,

@@ -6,6 +6,7 @@ Runs are not the socket's: each has a task here that relays it, and goes on else
 import asyncio
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from channels.db import database_sync_to_async
 
@@ -13,14 +14,13 @@ from accounts.errors import AuthenticationFailed
 from accounts.models import User
 from core.errors import DomainError
 from core.ids import request_id
-from inference.errors import EngineUnavailable
 from playground import access, peers
 from playground.access import Standing
 from playground.conversations import answers, store
 from playground.conversations.answers import Kept
 from playground.conversations.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
-from playground.conversations.serializers import message_json
-from playground.errors import PlaygroundError, SignedOut, TooMuch, error_json, problem_of
+from playground.conversations.serializers import message_json, turn_json
+from playground.errors import PlaygroundError, Restarting, SignedOut, TooMuch, error_json, problem_of
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
 from playground.models import Message
 from playground.questions import FINAL
@@ -28,6 +28,7 @@ from playground.socket import balances
 from playground.socket.base import SOCKET_PATH, Socket
 from playground.socket.frames import Frames, frames_of
 from playground.socket.presence import present
+from playground.socket.watching import watching
 from web import request_log
 from web.origins import is_same_origin
 
@@ -63,6 +64,7 @@ class PlaygroundConsumer(Socket):
                 raise SignedOut
             self.user = await access.signed_in(self._session)
             self.until_closed.enter_context(await present(self.user.pk, self._access_changed.set))
+            self._viewer = self.until_closed.enter_context(watching(self._conversation_changed))
             self._follower = self.until_closed.enter_context(balances.following(self._balance_changed.set))
         except PlaygroundError:
             await self.close()
@@ -97,8 +99,8 @@ class PlaygroundConsumer(Socket):
                 await self._stop(run)
             case Attach(run, after):
                 await self._attach(run, after)
-            case Watch(project):
-                await self._watch(project)
+            case Watch(project, conversations):
+                await self._watch(project, conversations)
 
     def leave(self) -> None:
         """Take no more questions, and close when what was asked is answered."""
@@ -114,7 +116,7 @@ class PlaygroundConsumer(Socket):
 
     async def _ask(self, form: Send | Regenerate) -> None:
         if self._is_leaving:
-            raise EngineUnavailable
+            raise Restarting
         if len(self._relays) >= MAX_RUNS_PER_SOCKET:
             raise TooMuch(f"{MAX_RUNS_PER_SOCKET} answers at once are relayed at most. Wait for one to end.")
         kept = await answers.ask(self.user, self._session, form)
@@ -122,12 +124,9 @@ class PlaygroundConsumer(Socket):
         started = {
             "type": "started",
             "ref": form.ref,
-            "conversation": str(turn.conversation.pk),
-            "title": turn.conversation.title,
             "run": kept.completion.id,
             "request_id": request_id(kept.completion.id),
-            "user": message_json(turn.question) if turn.question else None,
-            "message": message_json(turn.answer),
+            **turn_json(turn),
         }
         await self.tell(started)
         self._follow(kept.completion.id, str(turn.conversation.project), frames_of(kept, 0), form.ref)
@@ -168,11 +167,21 @@ class PlaygroundConsumer(Socket):
             return kept, kept.turn.answer
         return None, await database_sync_to_async(store.find_answer)(self.user, run)
 
-    async def _watch(self, project: str) -> None:
+    async def _watch(self, project: str, conversations: list[UUID]) -> None:
+        versions = await database_sync_to_async(store.versions_of)(self.user, conversations)
+        self._viewer.told = versions
+        for conversation, version in versions.items():
+            await self._tell_change(conversation, version)
         balance = await access.abalance_for(self.user, project)
         self._watched = (project, await access.standing(self.user, project))
         self._follower.team = project.partition("/")[0]
         await self._tell_balance(balance)
+
+    def _conversation_changed(self, conversation: UUID, version: int) -> None:
+        self.begin(self._tell_change(conversation, version))
+
+    async def _tell_change(self, conversation: UUID, version: int) -> None:
+        await self.tell({"type": "changed", "conversation": str(conversation), "version": version})
 
     async def _tell_balance(self, balance: dict[str, str]) -> None:
         if balance["project"].partition("/")[0] == self._follower.team:

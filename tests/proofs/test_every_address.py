@@ -39,9 +39,11 @@ SILENT: Final = {
     "/playground/code",
     "/playground/conversations",
     "/playground/conversations/<uuid:pk>",
+    "/playground/conversations/<uuid:pk>/branch",
     "/playground/conversations/<uuid:pk>/clear",
     "/playground/conversations/<uuid:pk>/code",
     "/playground/conversations/<uuid:pk>/messages/<uuid:message>",
+    "/playground/conversations/<uuid:pk>/restore",
     "/playground/notices",
     "/v1/",
     "/v1/models",
@@ -173,7 +175,9 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
     team = project.team
     membership, _ = team.memberships.get_or_create(user=member, defaults={"role": "member"})
     conversation, _ = Conversation.objects.get_or_create(user=operator, project=project, model=MODEL)
-    message, _ = Message.objects.get_or_create(conversation=conversation, position=1, role="user", content="Hello")
+    # Whatever an earlier request deleted would still have its place.
+    Message.with_deleted.filter(conversation=conversation).delete()
+    message = Message.objects.create(conversation=conversation, position=1, role="user", content="Hello")
     spare = ApiKey.objects.filter(name="spare", revoked_at=None).first()
     if spare is None:
         spare = keys.create(name="spare", issuer=operator, team=team, project=project)[0]

@@ -7,7 +7,7 @@ from playground import limits
 from playground.conversations.requests import EXAMPLE_PROMPT, encode
 from playground.models import Conversation, Message
 from tests.fakes.tgi import FakeTgi
-from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of
+from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of, say
 from web.chat import parse
 
 BASE = "/playground/conversations"
@@ -16,8 +16,8 @@ BASE = "/playground/conversations"
 def answered(conversation: Conversation) -> Message:
     """Add a question and its answer."""
     settings = {"model": MODEL, "system_prompt": "Be brief.", "parameters": {"temperature": 0.5}}
-    conversation.messages.create(role="user", position=0, content="Hello")
-    return conversation.messages.create(role="assistant", position=1, content="Hi", run="0" * 32, asked_with=settings)
+    say(conversation, "user", "Hello")
+    return say(conversation, "assistant", "Hi", run="0" * 32, asked_with=settings)
 
 
 def patch(cast: Cast, conversation: Conversation, **changes: Any) -> Any:

@@ -15,6 +15,7 @@ from playground.models import Conversation
 from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS, eventually
 from tests.playground.cast import PROJECT, Cast, browser, calls, conversation_of
+from tests.playground.cast import page_of as cast_page_of
 from tests.playground.tab import tab
 
 begin = sync_to_async(conversation_of)
@@ -22,8 +23,7 @@ begin = sync_to_async(conversation_of)
 
 @sync_to_async
 def page_of(cast: Cast, conversation: Conversation) -> Any:
-    """Return the conversation as a reload of the page finds it."""
-    return browser(cast.member).get(f"/playground/conversations/{conversation.pk}").json()
+    return cast_page_of(cast.member, conversation)
 
 
 @sync_to_async

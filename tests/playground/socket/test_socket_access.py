@@ -6,10 +6,11 @@ from pytest_django.fixtures import Settings
 
 from playground import limits
 from tests.fakes.tgi import FakeTgi
-from tests.playground.cast import PROJECT, Cast, calls, conversation_of
+from tests.playground.cast import PROJECT, Cast, calls, conversation_of, page_of, say
 from tests.playground.tab import tab
 
 begin = sync_to_async(conversation_of)
+add = sync_to_async(say)
 
 # What is said about the member's conversation and run, by whom, and what is heard.
 TABLE = [
@@ -47,8 +48,8 @@ async def test_everyone_reaches_what_is_theirs_and_no_more(
             run = (await chat.ask(conversation.pk, "private words"))["run"]
             message = (await chat.hear("ended"))["message"]["id"]
     else:
-        await conversation.messages.acreate(role="user", position=0, content="private words")
-        answer = await conversation.messages.acreate(role="assistant", position=1, content="private words", run=run)
+        await add(conversation, "user", "private words")
+        answer = await add(conversation, "assistant", "private words", run=run)
         message = str(answer.pk)
     own = {"ref": "r", "conversation": str(conversation.pk)}
     said: dict[str, dict[str, Any]] = {
@@ -91,14 +92,14 @@ async def test_a_conversation_goes_on_after_its_process_was_killed_in_the_middle
     cast: Cast, tgi: FakeTgi
 ) -> None:
     conversation = await begin(cast.member)
-    await conversation.messages.acreate(role="user", position=0, content="Hello")
-    lost = await conversation.messages.acreate(role="assistant", position=1, state="running", run="0" * 32)
-    await conversation.messages.acreate(role="assistant", position=1, content="Replaced", replaced_by=lost.pk)
+    question = await add(conversation, "user", "Hello")
+    earlier = await add(conversation, "assistant", "An earlier version", parent=question)
+    lost = await add(conversation, "assistant", "", parent=question, state="running", run="0" * 32)
     async with tab(cast.member) as chat:
         await chat.say(type="attach", run="0" * 32, after=3)
         assert (await chat.hear("ended"))["message"]["state"] == "stopped"
         await chat.ask(conversation.pk, "And now?")
         await chat.hear("ended")
-    states = [message.state async for message in conversation.messages.visible()]
-    assert states == ["complete", "stopped", "complete", "complete"]
-    assert await conversation.messages.acount() == 4
+    page = await sync_to_async(page_of)(cast.member, conversation)
+    assert [message["state"] for message in page["messages"]] == ["complete", "stopped", "complete", "complete"]
+    assert page["messages"][1]["versions"] == [str(earlier.pk), str(lost.pk)]
