@@ -16,6 +16,8 @@ MAX_MODEL_CHARACTERS = 200
 MAX_TAB_CHARACTERS = 36
 MAX_SYSTEM_PROMPT_CHARACTERS = 100_000
 MAX_CONTENT_CHARACTERS = 400_000
+# What an engine may say at once, and a page give back after its server was killed.
+MAX_ANSWER_CHARACTERS = 2_000_000
 # A message that was refused comes back as the draft, so a draft holds whatever a message does.
 MAX_DRAFT_CHARACTERS = MAX_CONTENT_CHARACTERS
 MAX_DRAFTS_PER_CONVERSATION = 8

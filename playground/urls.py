@@ -20,4 +20,7 @@ urlpatterns = [
     path("playground/conversations/<uuid:pk>/branch", conversations.ShownBranch.as_view()),
     path("playground/conversations/<uuid:pk>/code", conversations.ConversationCode.as_view()),
     path("playground/conversations/<uuid:pk>/messages/<uuid:message>", conversations.OneMessage.as_view()),
+    path(
+        "playground/conversations/<uuid:pk>/messages/<uuid:message>/recovered", conversations.RecoveredMessage.as_view()
+    ),
 ]

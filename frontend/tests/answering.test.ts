@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Answering } from "../src/chat/answering.svelte";
+import { Access } from "../src/chat/access";
+import { Page } from "../src/chat/page.svelte";
 import { Session } from "../src/chat/session.svelte";
-import type { ApiError, Conversation, Message, PageState, ServerFrame } from "../src/chat/types";
+import type { ApiError, CatalogueModel, Conversation, Message, PageState, ServerFrame } from "../src/chat/types";
 
 const error: ApiError = { message: "No credits", type: "insufficient_quota", param: null, code: "insufficient_quota" };
 const message = (id: string, role: Message["role"], content: string, state: Message["state"] = "complete"): Message => ({
-  id, role, content, reasoning: "", state, run: null, error: null,
+  id, role, content, reasoning: "", state, run: null, error: null, versions: [id],
 });
 const conversation = (messages: Message[], running: string | null, draft = ""): Conversation => ({
-  id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, messages, running,
+  id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, drafts: {}, version: 1, messages, running,
 });
 
 /** The wire: what the page sends is kept, and the test speaks for the server. */
@@ -32,17 +34,24 @@ class Wire extends EventTarget {
 }
 
 let stored: Conversation;
+const model: CatalogueModel = {
+  id: "m", name: "m", owner: "", description: "", modalities: [], features: [], context_tokens: 1, lifecycle: "available",
+  price: { input: "0", output: "0", cached_input: null }, refused: [], health: "up", is_new: false,
+};
 
-function opened(state: Partial<PageState>): { session: Session; answering: Answering } {
+function opened(state: Partial<PageState>): { page: Page; session: Session; answering: Answering } {
   const project = { path: "acme/inference", role: "member" as const, can_call: true };
-  const session = new Session({
-    user: { email: "", name: "" }, projects: [project], project: project.path, models: [], conversation: null,
-    conversations: [], defaults: {}, base_url: "", reconnect_grace_seconds: 10, ...state,
+  const page = new Page({
+    user: { email: "", name: "" }, projects: [project], project: project.path, models: [model], conversation: null,
+    history: { conversations: [], cursor: null }, defaults: {}, base_url: "", reconnect_grace_seconds: 10, ...state,
   });
+  const session = new Session(page, state.conversation ?? null);
   const answering = new Answering(session);
-  answering.connect(state.conversation?.running ?? null);
+  new Access(page, () => (session.id === null ? [] : [session.id]));
+  if (state.conversation?.running) answering.follow(state.conversation.running);
+  page.connect();
   Wire.last.dispatchEvent(new Event("open"));
-  return { session, answering };
+  return { page, session, answering };
 }
 
 beforeEach(() => {
@@ -73,21 +82,21 @@ test("the end of an answer that was cleared away meanwhile changes nothing", () 
   expect(answering.live).toBeNull();
 });
 
-test("a person without a project asks for no balance, and a lost connection does not lock him out", async () => {
+test("a person without a project asks for no balance, and a lost connection does not lock anybody out", async () => {
   vi.stubGlobal("fetch", async () => Response.json({ error }, { status: 404 }));
-  const { session } = opened({ projects: [], project: null });
+  const { page } = opened({ projects: [], project: null });
   expect(Wire.last.sent).toEqual([]);
   Wire.last.dispatchEvent(new CloseEvent("close", { code: 1006 }));
   await new Promise((done) => setTimeout(done, 20));
-  expect(session.isRevoked).toBe(false);
+  expect(page.isRevoked).toBe(false);
 });
 
-test("whoever is signed out sees his answer end, and is not sent to his team's admin", () => {
+test("whoever is signed out sees the answer end, and is not sent to the team's admin", () => {
   const asked = [message("1", "user", "Hello"), message("2", "assistant", "Hi", "running")];
-  const { session, answering } = opened({ conversation: conversation(asked, "run", "Next thought") });
+  const { page, session, answering } = opened({ conversation: conversation(asked, "run", "Next thought") });
   Wire.last.say({ type: "revoked", error: { ...error, code: "signed_out" } });
   Wire.last.dispatchEvent(new CloseEvent("close", { code: 4403 }));
-  expect(session.revocation).toBe("signed_out");
+  expect(page.revocation).toBe("signed_out");
   expect(answering.live).toBeNull();
   expect(session.messages.at(-1)).toMatchObject({ content: "Hi", state: "stopped" });
   expect(session.draft).toBe("Next thought");

@@ -22,7 +22,8 @@ test("an unknown language stays plain", () => {
 });
 
 test.each(["python", "js", "sql", "html", "css"])("hostile %s takes no time", (language) => {
-  const began = performance.now();
+  // The processor's time: what others on this machine take is not counted.
+  const began = process.cpuUsage();
   for (const piece of ['"', "'", '"""', "/*", "<!--", "`", "a.b", "\\", "0x", "#"]) coloured(piece.repeat(5000), language);
-  expect(performance.now() - began).toBeLessThan(3000);
+  expect(process.cpuUsage(began).user / 1000).toBeLessThan(3000);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Page } from "../src/chat/page.svelte";
 import { Session } from "../src/chat/session.svelte";
 import type { CatalogueModel, PageState } from "../src/chat/types";
 
@@ -9,12 +10,13 @@ const model = (id: string, health: CatalogueModel["health"]): CatalogueModel => 
 
 function opened(models: CatalogueModel[], lastUsed: string | null, query = ""): string {
   history.replaceState(null, "", `/playground${query}`);
-  const conversations = lastUsed ? [{ id: "c", title: "", model: lastUsed, updated_at: "" }] : [];
+  const conversations = lastUsed ? [{ id: "c", title: "", model: lastUsed, updated_at: "", running: false, snippet: "" }] : [];
   const state: PageState = {
-    user: { email: "", name: "" }, projects: [], project: null, models, conversation: null, conversations, defaults: {},
+    user: { email: "", name: "" }, projects: [], project: null, models, conversation: null,
+    history: { conversations, cursor: null }, defaults: {},
     base_url: "", reconnect_grace_seconds: 10,
   };
-  return new Session(state).model;
+  return new Session(new Page(state)).model;
 }
 
 const models = [model("first", "up"), model("second", "up"), model("broken", "down")];

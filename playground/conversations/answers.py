@@ -16,11 +16,11 @@ from inference.errors import EngineError, EngineFailed
 from inference.runs import spine
 from inference.runs.spine import Completion
 from playground import access, peers
-from playground.conversations import claims, store
+from playground.conversations import claims, progress, store
 from playground.conversations.branches import Turn
 from playground.conversations.forms import Regenerate, Send
 from playground.conversations.serializers import message_json
-from playground.errors import SignedOut, error_json
+from playground.errors import AnswerNotSaved, SignedOut, error_json
 from playground.limits import OUTCOME_SECONDS
 from playground.models import Message
 from playground.socket.base import SOCKET_PATH
@@ -103,15 +103,16 @@ async def drain() -> None:
 async def _keep(run: Completion, turn: Turn, session: str | None) -> dict[str, Any]:
     """Wait for the end of a run, write it down, and return the frame that tells it."""
     watching = asyncio.create_task(_watch_login(run, session), name=f"login of {run.id}")
+    saving = asyncio.create_task(progress.save(run.answer, turn.answer.pk), name=f"progress of {run.id}")
     try:
         await run.ended()
         request_log.socket_run(run, SOCKET_PATH)
+        # What it wrote last must not come after the end.
+        await progress.cancelled(saving)
         return await _conclude(run, turn)
-    except DatabaseError:
-        logger.exception("the answer of run %s could not be written down", run.id)
-        return _failed(run, EngineFailed(), None, None)
     finally:
         watching.cancel()
+        saving.cancel()
         claims.release(turn.conversation.pk)
         asyncio.get_running_loop().call_later(OUTCOME_SECONDS, _kept.pop, run.id, None)
 
@@ -142,12 +143,25 @@ async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:
     error, chunks = run.answer.error, run.answer.chunks
     if error and not chunks and not isinstance(error, EngineError):
         # Refused, not failed: as if it had never been sent, and the text is not lost.
-        return _failed(run, error, None, await database_sync_to_async(store.withdraw)(turn))
-    content = "".join(chunk.content or chunk.refusal or "" for chunk in chunks)
-    reasoning = "".join(chunk.reasoning for chunk in chunks if chunk.reasoning)
-    conclude = database_sync_to_async(store.conclude)
-    message = message_json(await conclude(turn, run.receipt, content, reasoning, error))
+        return _failed(run, error, None, await _withdraw(turn))
+    content, reasoning = progress.texts(chunks)
+    try:
+        message = message_json(await progress.conclude(turn, run.receipt, content, reasoning, error))
+    except DatabaseError:
+        logger.exception("the answer of run %s could not be written down", run.id)
+        unsaved = {**message_json(turn.answer), "error": error_json(AnswerNotSaved(), run.id)}
+        return _failed(run, AnswerNotSaved(), unsaved, None)
     return _failed(run, error, message, None) if error else {"type": "ended", "run": run.id, "message": message}
+
+
+async def _withdraw(turn: Turn) -> str | None:
+    """Undo a turn that was refused, and return what was said; where that fails, it is told all the same."""
+    try:
+        draft: str | None = await database_sync_to_async(store.withdraw)(turn)
+    except DatabaseError:
+        logger.exception("a turn of conversation %s could not be undone", turn.conversation.pk)
+        return turn.question.content if turn.question else None
+    return draft
 
 
 def _failed(run: Completion, error: Exception, message: dict[str, Any] | None, draft: str | None) -> dict[str, Any]:

@@ -65,6 +65,13 @@ class Restored(Struct, frozen=True, forbid_unknown_fields=True):
     head: UUID | None = None
 
 
+class Recovered(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a page had read of an answer."""
+
+    content: Annotated[str, Meta(max_length=limits.MAX_ANSWER_CHARACTERS)]
+    reasoning: Annotated[str, Meta(max_length=limits.MAX_ANSWER_CHARACTERS)] = ""
+
+
 class Send(Struct, frozen=True, tag="send"):
     """Say something, beside an earlier message where one is named, and have it answered.
 
@@ -115,6 +122,7 @@ read_unsaved = msgspec.json.Decoder(UnsavedConversation)
 read_changes = msgspec.json.Decoder(Changes)
 read_shown = msgspec.json.Decoder(Shown)
 read_restored = msgspec.json.Decoder(Restored)
+read_recovered = msgspec.json.Decoder(Recovered)
 read_frame: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 

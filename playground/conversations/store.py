@@ -175,6 +175,26 @@ def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: 
     return answer
 
 
+@transaction.atomic
+def recover(user: User, pk: UUID, message: UUID, content: str, reasoning: str) -> None:
+    """Take what a page had read of an answer before its process was killed, where that goes on from what is here.
+
+    Raises NotFound.
+    """
+    answer = answer_of(locked(user, pk), message)
+    is_lost = serializers.message_json(answer)["run"]["ending"] == serializers.LOST if answer.run else False
+    content, reasoning = storable(content), storable(reasoning)
+    if is_lost and content.startswith(answer.content) and reasoning.startswith(answer.reasoning):
+        answer.content, answer.reasoning = content, reasoning
+        answer.save(update_fields=["content", "reasoning", "state", "summary"])
+
+
+def keep_progress(answer: UUID, content: str, reasoning: str) -> None:
+    """Write down how far an answer is, in case its process is killed."""
+    running = Message.with_deleted.filter(pk=answer, state=Message.State.RUNNING)
+    running.update(content=storable(content), reasoning=storable(reasoning))
+
+
 def locked(user: User, pk: UUID) -> Conversation:
     """Return a conversation that nobody else changes until the transaction ends. Raises NotFound."""
     find(user, pk)

@@ -108,6 +108,16 @@ class OneMessage(JsonView):
         return _deleted(deletion.delete_from(self.user, pk, message, _seen(request)))
 
 
+class RecoveredMessage(JsonView):
+    """An answer whose process was killed."""
+
+    def post(self, request: HttpRequest, pk: UUID, message: UUID) -> HttpResponse:
+        """Take what a page had read of it beyond what was written down."""
+        form = forms.read(forms.read_recovered, request.body)
+        store.recover(self.user, pk, message, form.content, form.reasoning)
+        return HttpResponse(status=204)
+
+
 class ConversationCode(JsonView):
     """A request of a conversation as code."""
 

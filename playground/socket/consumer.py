@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from channels.db import database_sync_to_async
+from django.db import DatabaseError
 
 from accounts.errors import AuthenticationFailed
 from accounts.models import User
@@ -87,7 +88,7 @@ class PlaygroundConsumer(Socket):
                 await self._do(frame)
             except SignedOut as error:
                 await self._revoke(error)
-            except DomainError as error:
+            except (DomainError, DatabaseError) as error:
                 await self._tell_refusal(error, frame)
 
     async def _do(self, frame: Frame) -> None:

@@ -43,6 +43,7 @@ SILENT: Final = {
     "/playground/conversations/<uuid:pk>/clear",
     "/playground/conversations/<uuid:pk>/code",
     "/playground/conversations/<uuid:pk>/messages/<uuid:message>",
+    "/playground/conversations/<uuid:pk>/messages/<uuid:message>/recovered",
     "/playground/conversations/<uuid:pk>/restore",
     "/playground/notices",
     "/v1/",

@@ -1,10 +1,11 @@
 /** Sends messages and turns the server's frames into the answer on the screen. */
 import { t } from "../i18n";
-import { HttpError, server } from "./http";
+import { newId } from "./encoding";
+import { server } from "./http";
 import { LiveRun } from "./live.svelte";
 import type { Session } from "./session.svelte";
 import { isShortage, whatRanOut } from "./shortage";
-import { Socket } from "./socket";
+import type { Connection } from "./socket";
 import type { ApiError, ClientFrame, Conversation, Id, Message, ServerFrame } from "./types";
 
 type Frame<Type extends ServerFrame["type"]> = Extract<ServerFrame, { type: Type }>;
@@ -14,129 +15,81 @@ export class Answering {
   /** What a screen reader is told: one sentence at a time, and the whole answer once. */
   announcement = $state("");
 
-  readonly #socket: Socket;
   #isPaintDue = false;
+  /** The version that another tab made of the conversation, while this side was busy with its own. */
+  #missed = 0;
 
   constructor(readonly session: Session) {
-    this.#socket = new Socket({
-      frame: (frame) => this.#receive(frame),
-      opened: (isAgain) => void this.#opened(isAgain),
-      changed: (connection) => {
-        session.connection = connection;
-        if (connection === "revoked") this.#revoked(null);
-        if (connection === "lost") void this.#checkAccess();
-      },
-    });
+    session.page.listeners.add(this);
   }
 
-  connect(running: string | null): void {
-    if (running) this.#follow(running);
-    this.#socket.connect();
+  /** Hears nothing more: its column is closed. */
+  close(): void {
+    this.session.page.listeners.delete(this);
   }
 
-  hurry(): void {
-    this.#socket.hurry();
-  }
-
-  watch(): void {
-    if (!this.session.project) return;
-    this.#socket.send({ type: "watch", project: this.session.project });
-  }
-
-  /** Sends a message, or an edited one in place of `replaces` and everything after it. */
+  /** Sends a message, or an edited one beside `replaces`. */
   async send(content: string, replaces: Id | null = null): Promise<void> {
     const at = replaces === null ? this.session.messages.length : this.#indexOf(replaces);
     const question = localMessage("user", content, "complete");
-    await this.#ask(at, [question], content, (ref, conversation) => ({ type: "send", ref, conversation, content, replaces }));
+    await this.#ask(at, [question], content, (ref, conversation) => {
+      const { version: seen, page } = this.session;
+      return { type: "send", ref, conversation, content: content.toWellFormed(), replaces, seen, tab: page.tab.id };
+    });
   }
 
-  /** Asks for another answer in place of this one and everything after it. */
+  /** Asks for another answer beside this one. */
   async regenerate(message: Id): Promise<void> {
     const at = this.#indexOf(message);
-    await this.#ask(at, [], null, (ref, conversation) => ({ type: "regenerate", ref, conversation, message }));
+    await this.#ask(at, [], null, (ref, conversation) => {
+      return { type: "regenerate", ref, conversation, message, seen: this.session.version };
+    });
   }
 
   stop(): void {
     const live = this.live;
     if (!live || live.phase === "stopping") return;
     live.phase = "stopping";
-    if (live.run) this.#socket.send({ type: "stop", run: live.run });
+    if (live.run) this.session.page.send({ type: "stop", run: live.run });
   }
 
   /** Shows a conversation and follows the answer that it is being given. */
-  adopt(conversation: Conversation): void {
+  adopt(conversation: Conversation, isStep = true): void {
     this.live = null;
-    this.session.show(conversation);
-    if (conversation.running) this.#follow(conversation.running);
+    this.session.show(conversation, isStep);
+    if (conversation.running) this.follow(conversation.running);
   }
 
-  async #ask(at: number, added: Message[], typed: string | null, frame: (ref: string, id: Id) => ClientFrame): Promise<void> {
-    const { session } = this;
-    if (this.live || !session.mayCall) return;
-    const live = new LiveRun(crypto.randomUUID?.() ?? String(Math.random()), session.id, session.messages, typed);
-    this.live = live;
-    session.problem = null;
-    session.notice = "";
-    session.messages = [...session.messages.slice(0, at), ...added, localMessage("assistant", "", "running")];
-    this.announcement = t.waiting;
-    try {
-      const id = await session.saved();
-      const request = frame(live.ref, id);
-      if (this.live === live && !this.#socket.send(request)) live.unsent = request;
-    } catch (failure) {
-      this.#giveBack(live);
-      session.fail(failure);
-    }
-  }
-
-  #follow(run: string): void {
+  follow(run: string): void {
     this.live = new LiveRun("", this.session.id, this.session.messages, null);
     this.live.run = run;
     this.live.phase = "waiting";
-    this.#socket.send({ type: "attach", run, after: 0 });
+    this.session.page.send({ type: "attach", run, after: 0 });
   }
 
-  async #opened(isAgain: boolean): Promise<void> {
-    this.watch();
+  async opened(isAgain: boolean): Promise<void> {
+    if (isAgain) this.session.retrySaving();
     const live = this.live;
-    if (live?.run) this.#socket.send({ type: "attach", run: live.run, after: live.text.last });
+    if (live?.run) this.session.page.send({ type: "attach", run: live.run, after: live.text.last });
     else if (live?.unsent) {
-      if (this.#socket.send(live.unsent)) live.unsent = null;
+      if (this.session.page.send(live.unsent)) live.unsent = null;
     } else if (live && isAgain) await this.#findOut(live);
   }
 
-  /** A refused handshake does not say why; an ordinary request does. */
-  async #checkAccess(): Promise<void> {
-    try {
-      this.session.balance = await server.balance(this.session.project);
-    } catch (failure) {
-      // Without a project there is nothing to look into, and only a lost login says anything.
-      const telling = this.session.project ? [401, 403, 404] : [401];
-      if (!(failure instanceof HttpError) || !telling.includes(failure.status)) return;
-      this.#revoked(failure.error.code);
-      this.#socket.giveUp();
-    }
+  changed(connection: Connection): void {
+    if (connection === "revoked") this.#revoked(null);
   }
 
-  /** The connection broke between sending and hearing of it: the server knows whether the message arrived. */
-  async #findOut(live: LiveRun): Promise<void> {
-    const id = this.session.id;
-    if (id === null) return;
-    const conversation = await server.read(id);
-    if (this.live !== live) return;
-    const asked = conversation.messages.findLast((message) => message.role === "user");
-    this.adopt(conversation);
-    if (live.typed !== null && !conversation.running && asked?.content !== live.typed) {
-      this.session.returnDraft(live.typed);
-      this.session.notice = t.lostSend;
-    }
+  /** Credits that came make an earlier refusal for the lack of them old. */
+  credited(): void {
+    if (isShortage(this.session.problem)) this.session.problem = null;
   }
 
-  #receive(frame: ServerFrame): void {
+  receive(frame: ServerFrame): void {
     const live = this.live;
-    if (frame.type === "balance") {
-      this.session.receiveBalance(frame);
-    } else if (frame.type === "revoked") this.#revoked(frame.error.code);
+    if (frame.type === "balance") return;
+    if (frame.type === "changed") this.#changed(frame);
+    else if (frame.type === "revoked") this.#revoked(frame.error.code);
     else if (frame.type === "failed") this.#failed(frame);
     else if (frame.type === "started") this.#started(frame);
     else if (!live || live.run !== frame.run) return;
@@ -145,10 +98,87 @@ export class Answering {
     else this.#ended(frame.message);
   }
 
+  async #ask(at: number, added: Message[], typed: string | null, frame: (ref: string, id: Id) => ClientFrame): Promise<void> {
+    const { session } = this;
+    if (this.live || !session.mayCall) return;
+    const live = new LiveRun(newId(), session.id, session.messages, typed);
+    this.live = live;
+    session.problem = null;
+    session.notice = "";
+    session.page.undoable = null;
+    session.messages = [...session.messages.slice(0, at), ...added, localMessage("assistant", "", "running")];
+    this.announcement = t.waiting;
+    try {
+      // What is asked for is what the screen shows: settings that cannot be saved keep the message back.
+      const id = await session.saved();
+      const request = frame(live.ref, id);
+      if (this.live === live && !session.page.send(request)) live.unsent = request;
+    } catch (failure) {
+      this.#giveBack(live);
+      session.fail(failure);
+    }
+  }
+
+  /** The connection broke between sending and hearing of it: the server knows whether the message arrived. */
+  async #findOut(live: LiveRun): Promise<void> {
+    const { id, version } = this.session;
+    if (id === null) return;
+    let conversation: Conversation;
+    try {
+      conversation = await server.read(id);
+    } catch (failure) {
+      this.#giveBack(live);
+      this.session.fail(failure);
+      return;
+    }
+    if (this.live !== live) return;
+    const asked = conversation.messages.findLast((message) => message.role === "user");
+    const arrived = conversation.version !== version && (live.typed === null || asked?.content === live.typed);
+    this.adopt(conversation, false);
+    if (live.typed !== null && !arrived) {
+      this.session.returnDraft(live.typed);
+      this.session.notice = t.lostSend;
+    }
+  }
+
+  #changed(frame: Frame<"changed">): void {
+    const { session } = this;
+    if (frame.conversation !== session.id) return;
+    if (frame.version === 0) this.#gone();
+    else if (frame.version > session.version) {
+      this.#missed = frame.version;
+      void this.#catchUp();
+    }
+  }
+
+  /** Shows what another tab did, unless this side is asking: then it is shown, or refused, with the answer to that. */
+  async #catchUp(): Promise<void> {
+    const { session } = this;
+    if (this.live?.run === null || this.#missed <= session.version) return;
+    try {
+      const conversation = await session.refresh();
+      if (!conversation || this.live?.run === null) return;
+      if (this.live && this.live.run !== conversation.running) this.live = null;
+      if (conversation.running && !this.live) this.follow(conversation.running);
+    } catch (failure) {
+      session.fail(failure);
+    }
+  }
+
+  /** Another tab deleted the conversation; what was typed here goes on in a new one. */
+  #gone(): void {
+    const { session } = this;
+    const { draft } = session;
+    this.live = null;
+    session.startNew(false);
+    if (draft) session.change({ draft });
+    session.notice = t.deletedElsewhere;
+  }
+
   /** Nothing can be asked or heard any more, and the server ends what it was answering here. */
   #revoked(code: string | null): void {
     const { live, session } = this;
-    session.revocation ??= code ?? "access_ended";
+    session.page.revocation ??= code ?? "access_ended";
     if (live && !live.run) this.#giveBack(live);
     const message = session.messages.at(-1);
     if (!this.live || !message) return;
@@ -158,14 +188,15 @@ export class Answering {
   }
 
   #started(frame: Frame<"started">): void {
-    const live = this.live;
+    const { live, session } = this;
     if (live?.ref !== frame.ref) return;
     live.run = frame.run;
-    const kept = this.session.messages.slice(0, frame.user ? -2 : -1);
-    this.session.messages = [...kept, ...(frame.user ? [frame.user] : []), frame.message];
-    this.session.title = frame.title;
-    this.session.touch();
-    if (live.phase === "stopping") this.#socket.send({ type: "stop", run: frame.run });
+    const kept = session.messages.slice(0, frame.user ? -2 : -1);
+    session.messages = [...kept, ...(frame.user ? [frame.user] : []), frame.message];
+    session.title = frame.title;
+    session.version = frame.version;
+    session.touch(true);
+    if (live.phase === "stopping") session.page.send({ type: "stop", run: frame.run });
     else live.phase = "waiting";
   }
 
@@ -178,7 +209,7 @@ export class Answering {
 
   #chunks(live: LiveRun, frame: Frame<"chunks">): void {
     const outcome = live.text.accept(frame.from, frame.chunks);
-    if (outcome === "gap") this.#socket.send({ type: "attach", run: frame.run, after: live.text.last });
+    if (outcome === "gap") this.session.page.send({ type: "attach", run: frame.run, after: live.text.last });
     // After Stop the screen stands still at once; the server's last word brings what came in between.
     if (outcome !== "grown" || live.phase === "stopping") return;
     if (live.phase !== "streaming") this.announcement = t.streamingStatus;
@@ -200,29 +231,45 @@ export class Answering {
   }
 
   #ended(message: Message): void {
-    this.live = null;
+    this.#end();
     this.#replace(message);
     this.announcement = message.content ? t.answered(message.content) : t.stopped;
   }
 
+  #end(): void {
+    this.live = null;
+    this.session.touch(false);
+    void this.#catchUp();
+  }
+
   #failed(frame: Frame<"failed">): void {
     const live = this.live;
-    const isOurs = live !== null && ((frame.ref !== null && frame.ref === live.ref) || (frame.run !== null && frame.run === live.run));
-    if (!isOurs) {
-      if (frame.ref === null && frame.run === null) this.session.problem = frame.error;
+    if (!live || !isOf(frame, live)) {
+      // A frame that could not even be read names no request; one that has not been heard of yet must be it.
+      if (frame.ref !== null || frame.run !== null) return;
+      this.session.problem = frame.error;
+      if (live && !live.run && !live.unsent) this.#giveBack(live);
       return;
     }
     this.announcement = isShortage(frame.error)
-      ? whatRanOut(frame.error, this.session.team)
+      ? whatRanOut(frame.error, this.session.page.team)
       : `${t.errorTitle}. ${frame.error.message}`;
     if (frame.message) {
-      this.live = null;
+      this.#end();
       this.#replace(frame.message);
     } else if (live.ref === "") void this.#reread(live, frame.error);
     else {
-      this.session.problem = frame.error;
       this.#giveBack(live, frame.draft);
+      if (frame.error.code === "conversation_changed") void this.#changedElsewhere();
+      else this.session.problem = frame.error;
     }
+  }
+
+  /** Nothing was sent, because the page did not show what is there: now it does, and asks. */
+  async #changedElsewhere(): Promise<void> {
+    this.#missed = this.session.version + 1;
+    await this.#catchUp();
+    this.session.notice = t.changedElsewhere;
   }
 
   /** Refused after a reload: what stood here before it was asked is known to the server alone. */
@@ -233,8 +280,9 @@ export class Answering {
       const conversation = await server.read(session.id);
       if (this.live !== live) return;
       const typed = session.draft;
-      this.adopt(conversation);
-      if (typed && typed !== conversation.draft) session.change({ draft: [conversation.draft, typed].filter(Boolean).join("\n\n") });
+      this.adopt(conversation, false);
+      const parts = typed === conversation.draft ? [typed] : [conversation.draft, typed];
+      session.change({ draft: parts.filter(Boolean).join("\n\n") });
     } catch (failure) {
       this.live = null;
       session.fail(failure);
@@ -247,13 +295,19 @@ export class Answering {
     if (this.live !== live) return;
     this.live = null;
     this.session.messages = live.before;
+    this.session.touch(false);
     if (draft !== null) this.session.returnDraft(draft);
+    void this.#catchUp();
   }
 
   /** Puts the server's last word in place; a message that was deleted meanwhile stays deleted. */
   #replace(message: Message): void {
     const at = this.session.messages.findIndex(({ id }) => id === message.id);
-    if (at >= 0) this.session.messages[at] = message;
+    const before = this.session.messages[at];
+    if (!before) return;
+    const recovered = whatIsKnown(before, message);
+    this.session.messages[at] = { ...recovered, versions: before.versions };
+    if (recovered !== message && this.session.id !== null) void server.recover(this.session.id, recovered).catch(() => {});
   }
 
   #indexOf(id: Id): number {
@@ -262,10 +316,23 @@ export class Answering {
   }
 }
 
+/** Of an answer whose server was killed, the page may have read more than was written down: that stays. */
+function whatIsKnown(shown: Message, written: Message): Message {
+  const isLonger = shown.content.startsWith(written.content) && shown.reasoning.startsWith(written.reasoning);
+  const isMore = shown.content.length + shown.reasoning.length > written.content.length + written.reasoning.length;
+  if (written.run?.ending !== "lost" || !isLonger || !isMore) return written;
+  return { ...written, content: shown.content, reasoning: shown.reasoning };
+}
+
+function isOf(frame: Frame<"failed">, live: LiveRun): boolean {
+  return (frame.ref !== null && frame.ref === live.ref) || (frame.run !== null && frame.run === live.run);
+}
+
 let locals = 0;
 
 /** A message before the server has given it an id. */
 function localMessage(role: Message["role"], content: string, state: Message["state"]): Message {
   locals += 1;
-  return { id: `local-${locals}`, role, content, reasoning: "", state, run: null, error: null };
+  const id = `local-${locals}`;
+  return { id, role, content, reasoning: "", state, run: null, error: null, versions: [id] };
 }

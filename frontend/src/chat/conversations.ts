@@ -1,8 +1,10 @@
 /** Moves between conversations and changes them as a whole. Each call shows its own failure. */
+import { t } from "../i18n";
+import { placeOf } from "./address";
 import type { Answering } from "./answering.svelte";
-import { server } from "./http";
+import { isChangedElsewhere, server } from "./http";
 import type { Session } from "./session.svelte";
-import type { Id } from "./types";
+import type { Conversation, Deletion, Id } from "./types";
 
 export class Conversations {
   #wanted: Id | null = null;
@@ -12,58 +14,71 @@ export class Conversations {
     readonly answering: Answering,
   ) {}
 
-  async open(id: Id): Promise<void> {
+  async open(id: Id, isStep = true): Promise<void> {
     const { session } = this;
-    if (id === session.id) return;
+    if (id === session.id && !session.isLoading) return;
     session.leave();
     this.#wanted = id;
     session.isLoading = true;
     session.problem = null;
+    session.page.undoable = null;
     await this.#try(async () => {
       const conversation = await server.read(id);
       // A quicker click on another one wins.
-      if (this.#wanted === id) this.answering.adopt(conversation);
+      if (this.#wanted === id) this.#show(conversation, isStep);
     });
   }
 
-  startNew(): void {
+  startNew(isStep = true): void {
     this.#wanted = null;
     this.answering.live = null;
-    this.session.startNew();
+    this.session.startNew(isStep);
   }
 
-  async switchProject(project: string): Promise<void> {
+  /** Shows the place that the address names, after Back or Forward. */
+  async follow(address: string): Promise<void> {
+    const { conversation, project, model } = placeOf(address);
+    if (conversation !== null) return this.open(conversation, false);
+    if (project && project !== this.session.page.project) await this.switchProject(project, false);
+    else this.startNew(false);
+    if (model) this.session.change({ model });
+  }
+
+  async switchProject(project: string, isStep = true): Promise<void> {
+    const { page } = this.session;
     this.session.leave();
-    Object.assign(this.session, { project, balance: null, conversations: [] });
-    this.startNew();
-    this.answering.watch();
-    await this.#try(() => this.session.refreshHistory());
+    Object.assign(page, { project, balance: null });
+    this.startNew(isStep);
+    await page.history.reload();
   }
 
   async rename(id: Id, title: string): Promise<void> {
     await this.#try(async () => {
-      await server.change(id, { title });
-      const renamed = this.session.conversations.find((item) => item.id === id);
-      if (renamed) renamed.title = title;
-      if (id === this.session.id) this.session.title = title;
+      const version = await server.change(id, { title });
+      this.session.page.history.change(id, { title });
+      if (id === this.session.id) Object.assign(this.session, { title, version });
     });
   }
 
   async remove(id: Id): Promise<void> {
+    const { session } = this;
+    const wasOpen = id === session.id;
+    // Left before it is gone: that it goes is no news from another tab.
+    if (wasOpen) this.startNew();
     await this.#try(async () => {
-      await server.remove(id);
-      if (id === this.session.id) this.startNew();
-      this.session.conversations = this.session.conversations.filter((item) => item.id !== id);
+      const deletion = await server.remove(id);
+      session.page.history.remove(id);
+      this.#offerUndo(t.conversationDeleted, { conversation: id, deletion, head: null }, wasOpen);
     });
   }
 
   async clear(): Promise<void> {
     const { session } = this;
     await this.#try(async () => {
-      await server.clear(await session.saved());
-      this.answering.live = null;
-      Object.assign(session, { messages: [], problem: null });
-      await session.refreshTitle();
+      const head = session.messages.at(-1)?.id ?? null;
+      const { deletion, ...conversation } = await server.clear(await session.saved());
+      this.#show(conversation, false);
+      this.#offerUndo(t.messagesDeleted, { conversation: conversation.id, deletion, head }, true);
     });
   }
 
@@ -71,18 +86,49 @@ export class Conversations {
   async removeFrom(message: Id): Promise<void> {
     const { session } = this;
     await this.#try(async () => {
-      await server.removeFrom(await session.saved(), message);
-      const at = session.messages.findIndex(({ id }) => id === message);
-      session.messages = session.messages.slice(0, at);
-      if (at === 0) await session.refreshTitle();
+      const head = session.messages.at(-1)?.id ?? null;
+      const id = await session.saved();
+      const deletion = await server.removeFrom(id, message, session.version);
+      this.#show(await server.read(id), false);
+      this.#offerUndo(t.messagesDeleted, { conversation: id, deletion, head }, true);
     });
+  }
+
+  /** Shows another version of a turn, with everything behind it. */
+  async showVersion(message: Id): Promise<void> {
+    await this.#try(async () => {
+      this.#show(await server.showVersion(await this.session.saved(), message), false);
+    });
+  }
+
+  #offerUndo(text: string, deleted: Deletion, isToShow: boolean): void {
+    const { page } = this.session;
+    const undo = () =>
+      this.#try(async () => {
+        page.undoable = null;
+        const conversation = await server.restore(deleted);
+        if (isToShow) this.#show(conversation, conversation.id !== this.session.id);
+        await page.history.reload();
+      });
+    page.undoable = { text, undo };
+  }
+
+  #show(conversation: Conversation, isStep: boolean): void {
+    const { page } = this.session;
+    const isElsewhere = conversation.project !== page.project;
+    this.answering.adopt(conversation, isStep);
+    page.history.change(conversation.id, { title: conversation.title });
+    if (isElsewhere) void page.history.reload();
   }
 
   async #try(work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
     } catch (failure) {
-      this.session.fail(failure);
+      if (isChangedElsewhere(failure)) {
+        await this.session.refresh().catch(() => {});
+        this.session.notice = t.changedElsewhereFirst;
+      } else this.session.fail(failure);
     }
   }
 }

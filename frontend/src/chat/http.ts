@@ -1,6 +1,7 @@
 /** JSON over HTTP with the session's cookie. */
 import { t } from "../i18n";
-import type { ApiError, Balance, Changes, Code, Conversation, ConversationSummary, Id } from "./types";
+import { encode } from "./encoding";
+import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message } from "./types";
 
 export class HttpError extends Error {
   constructor(
@@ -14,19 +15,40 @@ export class HttpError extends Error {
 const conversations = "/playground/conversations";
 const csrfToken = () => document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
 
-async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+interface Options {
+  body?: unknown;
+  /** The version of the conversation that the page shows. */
+  seen?: number | null;
+  /** Lets a last save leave while the page closes; browsers take no more than KEEPALIVE_BYTES so. */
+  keepalive?: boolean;
+}
+
+/** Of the 64 KiB that browsers allow, a little is left for what another request may be carrying. */
+const KEEPALIVE_BYTES = 60_000;
+
+async function ask(method: string, path: string, { body, seen, keepalive = false }: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
+  if (seen !== undefined && seen !== null) headers["If-Match"] = `"${seen}"`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
   try {
-    // keepalive lets a last save leave while the page closes.
-    response = await fetch(path, { method, headers, keepalive: method === "PATCH", ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    response = await fetch(path, { method, headers, keepalive, ...(body === undefined ? {} : { body: encode(body) }) });
   } catch {
     throw new HttpError(0, plainError(t.network));
   }
   if (!response.ok) throw new HttpError(response.status, await errorOf(response));
+  return response;
+}
+
+async function call<Answer>(method: string, path: string, options?: Options): Promise<Answer> {
+  const response = await ask(method, path, options);
   return (response.status === 204 ? undefined : await response.json()) as Answer;
+}
+
+/** Whether a body can be sent by a page that closes. */
+export function fitsKeepalive(body: unknown): boolean {
+  return new TextEncoder().encode(encode(body)).length <= KEEPALIVE_BYTES;
 }
 
 async function errorOf(response: Response): Promise<ApiError> {
@@ -46,17 +68,40 @@ export function shownError(failure: unknown): ApiError {
   return failure instanceof HttpError ? failure.error : plainError(String(failure));
 }
 
+/** Whether trying the same again later may help: nobody answered, or somebody who was not up to it. */
+export function isPassing(failure: unknown): boolean {
+  return failure instanceof HttpError && (failure.status === 0 || failure.status === 429 || failure.status >= 500);
+}
+
+export function isChangedElsewhere(failure: unknown): boolean {
+  return failure instanceof HttpError && failure.error.code === "conversation_changed";
+}
+
 export const server = {
-  list: (project: string) =>
-    call<{ conversations: ConversationSummary[] }>("GET", `${conversations}?project=${encodeURIComponent(project)}`),
-  create: (project: string, model: string) => call<Conversation>("POST", conversations, { project, model }),
+  list: (project: string, cursor: string | null, search: string) =>
+    call<HistoryPage>("GET", `${conversations}?${new URLSearchParams({ project, search, cursor: cursor ?? "" })}`),
+  create: (project: string, model: string) => call<Conversation>("POST", conversations, { body: { project, model } }),
   read: (id: Id) => call<Conversation>("GET", `${conversations}/${id}`),
-  change: (id: Id, changes: Changes) => call<unknown>("PATCH", `${conversations}/${id}`, changes),
-  remove: (id: Id) => call<unknown>("DELETE", `${conversations}/${id}`),
-  clear: (id: Id) => call<Conversation>("POST", `${conversations}/${id}/clear`),
-  removeFrom: (id: Id, message: Id) => call<unknown>("DELETE", `${conversations}/${id}/messages/${message}`),
+  /** Returns the version that the page shows from then on. */
+  change: async (id: Id, body: Changes & { tab?: string }, options: Options = {}): Promise<number> => {
+    const response = await ask("PATCH", `${conversations}/${id}`, { ...options, body });
+    return Number(response.headers.get("ETag")?.replaceAll('"', ""));
+  },
+  remove: (id: Id) => deletion("DELETE", `${conversations}/${id}`),
+  removeFrom: (id: Id, message: Id, seen: number) => deletion("DELETE", `${conversations}/${id}/messages/${message}`, { seen }),
+  clear: (id: Id) => call<Conversation & { deletion: string }>("POST", `${conversations}/${id}/clear`),
+  restore: ({ conversation, ...body }: Deletion) => call<Conversation>("POST", `${conversations}/${conversation}/restore`, { body }),
+  showVersion: (id: Id, message: Id) => call<Conversation>("POST", `${conversations}/${id}/branch`, { body: { message } }),
+  /** Gives back what was read of an answer before its server was killed. */
+  recover: (id: Id, { id: message, content, reasoning }: Message) =>
+    call<unknown>("POST", `${conversations}/${id}/messages/${message}/recovered`, { body: { content, reasoning } }),
   code: (id: Id, message: Id | null) =>
     call<Code>("GET", `${conversations}/${id}/code${message === null ? "" : `?message=${encodeURIComponent(message)}`}`),
-  unsavedCode: (conversation: Changes & { project: string }) => call<Code>("POST", "/playground/code", conversation),
+  unsavedCode: (body: Changes & { project: string }) => call<Code>("POST", "/playground/code", { body }),
   balance: (project: string) => call<Balance>("GET", `/playground/balance?project=${encodeURIComponent(project)}`),
 };
+
+/** Deletes, and returns the name by which what is gone can be brought back. */
+async function deletion(method: string, path: string, options?: Options): Promise<string> {
+  return (await ask(method, path, options)).headers.get("Parley-Deletion") ?? "";
+}

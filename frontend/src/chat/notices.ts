@@ -1,5 +1,5 @@
 import { redrawNotices, showNoticesOf } from "../site/notices";
-import type { Session } from "./session.svelte";
+import type { Page } from "./page.svelte";
 
 const LEAST_MILLISECONDS = 3_000;
 
@@ -8,11 +8,11 @@ export class CreditNotices {
   #lookedAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly session: Session) {}
+  constructor(readonly page: Page) {}
 
   /** Shows those of the open project: its own, and its team's. */
   show(): void {
-    this.session.isRefused = showNoticesOf(this.session.project);
+    this.page.isRefused = showNoticesOf(this.page.project);
   }
 
   /** Has them drawn anew, at once or a moment after the last time: a busy team's balance changes all the time. */
@@ -23,6 +23,6 @@ export class CreditNotices {
   async #look(): Promise<void> {
     this.#timer = undefined;
     this.#lookedAt = performance.now();
-    if (await redrawNotices(this.session.project)) this.show();
+    if (await redrawNotices(this.page.project)) this.show();
   }
 }

@@ -33,6 +33,17 @@ export function withParameter<Name extends keyof Parameters>(
   return value === undefined || value === defaults[name] ? (others as Parameters) : { ...others, [name]: value };
 }
 
+/** What another tab has set, with what this side changed since it last knew: nobody's change is lost. */
+export function merged(theirs: Parameters, known: Parameters, mine: Parameters): Parameters {
+  const result = { ...theirs } as Record<string, unknown>;
+  for (const name of new Set([...Object.keys(known), ...Object.keys(mine)]) as Set<keyof Parameters>) {
+    if (JSON.stringify(known[name]) === JSON.stringify(mine[name])) continue;
+    if (mine[name] === undefined) delete result[name];
+    else result[name] = mine[name];
+  }
+  return result as Parameters;
+}
+
 /** A typed number brought into bounds; undefined for an empty or senseless field. */
 export function bounded(text: string, { least, most, step }: NumberParameter): number | undefined {
   const value = Number(text);

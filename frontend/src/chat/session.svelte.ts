@@ -1,32 +1,21 @@
-/** The open conversation, its settings and its place in the history: what the screen shows. */
+/** One open conversation with its settings: what a column of the screen shows. */
+import { show as showAddress, placeOf } from "./address";
 import { server, shownError } from "./http";
-import type { Connection } from "./socket";
+import type { Page } from "./page.svelte";
+import { merged } from "./parameters";
+import { unstash } from "./stash";
 import { StoredConversation } from "./stored";
-import type {
-  ApiError, Balance, CatalogueModel, Changes, Code, Conversation, ConversationSummary, Id, Message, PageState, Parameters, Project,
-} from "./types";
+import type { ApiError, CatalogueModel, Changes, Code, Conversation, Id, Message, Parameters } from "./types";
 
 export class Session {
-  readonly projects: Project[];
-  readonly models: CatalogueModel[];
-  readonly defaults: Parameters;
-
-  project = $state("");
-  conversations = $state<ConversationSummary[]>([]);
-  balance = $state<Balance | null>(null);
-  connection = $state<Connection>("connecting");
-  isOnline = $state(navigator.onLine);
-  /** Why nothing can be done here any more: the code of what the server said. */
-  revocation = $state<string | null>(null);
-  /** Whether a budget refuses whatever is asked. */
-  isRefused = $state(false);
-
   id = $state<Id | null>(null);
   title = $state("");
   model = $state("");
   systemPrompt = $state("");
   parameters = $state<Parameters>({});
   draft = $state("");
+  /** What other tabs left unsent in this conversation, by tab. */
+  otherDrafts = $state.raw<[tab: string, text: string][]>([]);
   messages = $state<Message[]>([]);
   isLoading = $state(false);
   saveFailed = $state(false);
@@ -36,15 +25,19 @@ export class Session {
 
   #stored: StoredConversation;
 
-  constructor(state: PageState) {
-    this.projects = state.projects;
-    this.models = state.models;
-    this.defaults = state.defaults;
-    this.project = state.project ?? "";
-    this.conversations = state.conversations;
-    this.model = wantedModel(state.models, state.conversations);
+  constructor(
+    readonly page: Page,
+    conversation: Conversation | null = null,
+  ) {
+    const { model } = placeOf(location.href);
+    this.model = model ?? usualModel(page);
     this.#stored = this.#store(null);
-    if (state.conversation) this.show(state.conversation);
+    if (conversation) this.show(conversation, false);
+    else this.#restore();
+  }
+
+  get models(): CatalogueModel[] {
+    return this.page.models;
   }
 
   get currentModel(): CatalogueModel | undefined {
@@ -55,16 +48,9 @@ export class Session {
     return this.currentModel?.name ?? this.model;
   }
 
-  get currentProject(): Project | undefined {
-    return this.projects.find((project) => project.path === this.project);
-  }
-
-  get team(): string {
-    return this.project.split("/")[0] ?? "";
-  }
-
-  get isRevoked(): boolean {
-    return this.revocation !== null;
+  /** Whether there is no model of the wanted name, or no longer. */
+  get isModelUnknown(): boolean {
+    return this.model !== "" && this.models.length > 0 && this.currentModel === undefined;
   }
 
   /** How much has been said, in characters. */
@@ -73,39 +59,41 @@ export class Session {
   }
 
   get mayCall(): boolean {
-    return !this.isRevoked && (this.currentProject?.can_call ?? false);
+    return this.page.mayCall && this.currentModel !== undefined;
   }
 
-  get isOutOfCredits(): boolean {
-    return this.balance !== null && BigInt(this.balance.balance_nano) <= 0n;
+  /** The version of the conversation that is shown. */
+  get version(): number {
+    return this.#stored.version;
+  }
+
+  set version(version: number) {
+    this.#stored.version = version;
   }
 
   /** Changes something that is kept, on the screen now and on the server a moment later. */
   change(changes: Changes): void {
-    if (changes.model !== undefined) this.model = changes.model;
-    if (changes.system_prompt !== undefined) this.systemPrompt = changes.system_prompt;
-    if (changes.parameters !== undefined) this.parameters = changes.parameters;
-    if (changes.draft !== undefined) this.draft = changes.draft;
-    if (changes.title !== undefined) this.title = changes.title;
+    this.#apply(changes);
     // A new chat's model alone is nothing to keep: it is part of creating the conversation.
-    if (!this.project) return;
+    if (!this.page.project) return;
     if (this.#stored.id !== null || Object.keys(changes).some((name) => name !== "model")) {
       this.#stored.saver.change(changes);
     }
   }
 
-  /** Writes down all changes, and returns the id of the conversation, which then exists. */
+  /** Writes down all changes, and returns the id of the conversation, which then exists. Throws what kept it from it. */
   async saved(): Promise<Id> {
     const stored = this.#stored;
     await stored.saver.flush();
+    if (stored.saver.failure !== null && Object.keys(stored.saver.unsaved).length) throw stored.saver.failure;
     return stored.ensure();
   }
 
   /** The request that made an answer, or the next one. A conversation that is not begun yet is not begun by looking. */
   async code(message: Id | null): Promise<Code> {
     if (this.id !== null) return server.code(await this.saved(), message);
-    const { project, model, draft, parameters } = this;
-    return server.unsavedCode({ project, model, draft, parameters, system_prompt: this.systemPrompt });
+    const { model, draft, parameters } = this;
+    return server.unsavedCode({ project: this.page.project, model, draft, parameters, system_prompt: this.systemPrompt });
   }
 
   /** The server empties the draft when it takes the message, so an older draft must not follow. */
@@ -121,62 +109,70 @@ export class Session {
     this.change({ draft: this.draft.trim() ? `${text}\n\n${this.draft}` : text });
   }
 
-  /** Takes the news about the open project; credits that came make an earlier refusal for the lack of them old. */
-  receiveBalance(balance: Balance): void {
-    if (balance.project !== this.project) return;
-    const hasMore = this.balance !== null && BigInt(balance.balance_nano) > BigInt(this.balance.balance_nano);
-    if (hasMore && this.problem?.code === "insufficient_quota") this.problem = null;
-    this.balance = balance;
+  /** Takes what another tab left into the box, or throws it away. */
+  settleOtherDraft(tab: string, isWanted: boolean): void {
+    const text = this.otherDrafts.find(([owner]) => owner === tab)?.[1] ?? "";
+    this.otherDrafts = this.otherDrafts.filter(([owner]) => owner !== tab);
+    if (isWanted) this.change({ draft: [this.draft, text].filter((part) => part.trim()).join("\n\n") });
+    // The draft of that tab is gone; what this tab holds is saved again as the latest.
+    const { id } = this;
+    if (id === null) return;
+    void server.change(id, { draft: "", tab }).then(() => this.change({ draft: this.draft }), () => {});
   }
 
+  /** Tries to save what failed: the server can be reached again. */
+  retrySaving(): void {
+    this.#stored.saver.retry();
+  }
+
+  /** Saves what waits before another conversation is shown. */
   leave(): void {
     if (this.#stored.saver.isDue) void this.#stored.saver.flush();
   }
 
-  /** Shows a conversation as the server has it. */
-  show(conversation: Conversation): void {
-    this.#stored = this.#store(conversation.id);
-    this.id = conversation.id;
-    this.project = conversation.project;
-    this.title = conversation.title;
-    this.model = conversation.model;
-    this.systemPrompt = conversation.system_prompt;
-    this.parameters = conversation.parameters;
-    this.draft = conversation.draft;
-    this.messages = conversation.messages;
-    this.problem = null;
-    this.notice = "";
-    this.isLoading = false;
-    address({ conversation: String(conversation.id) });
+  leavePage(): void {
+    this.#stored.leavePage();
+  }
+
+  /** Shows a conversation as the server has it; of the one that is open already, what is typed here stays. */
+  show(conversation: Conversation, isStep = true): void {
+    const isOther = conversation.id !== this.id;
+    if (isOther) {
+      this.#stored = this.#store(conversation.id);
+      this.id = conversation.id;
+      this.draft = conversation.drafts[this.page.tab.id] ?? conversation.draft;
+    }
+    this.page.project = conversation.project;
+    this.#adopt(conversation);
+    Object.assign(this, { problem: null, notice: "", isLoading: false });
+    if (isOther) this.#restore();
+    showAddress({ conversation: conversation.id }, isStep);
+  }
+
+  /** Shows what was changed elsewhere; what is typed here and not saved yet stays. */
+  async refresh(): Promise<Conversation | null> {
+    const stored = this.#stored;
+    if (stored.id === null) return null;
+    const conversation = await server.read(stored.id);
+    if (stored !== this.#stored || conversation.version < stored.version) return null;
+    this.#adopt(conversation);
+    return conversation;
   }
 
   /** An empty conversation; model, parameters and system prompt carry over, because settings are tedious to repeat. */
-  startNew(): void {
+  startNew(isStep = true): void {
     this.leave();
     this.#stored = this.#store(null);
-    Object.assign(this, { id: null, title: "", draft: "", messages: [], problem: null, notice: "", isLoading: false });
+    Object.assign(this, { id: null, title: "", draft: "", otherDrafts: [], messages: [], problem: null, notice: "", isLoading: false });
     const { systemPrompt, parameters } = this;
     if (systemPrompt) this.#stored.saver.hold({ system_prompt: systemPrompt });
     if (Object.keys(parameters).length) this.#stored.saver.hold({ parameters: { ...parameters } });
-    address({ project: this.project });
-  }
-
-  async refreshHistory(): Promise<void> {
-    const { conversations } = await server.list(this.project);
-    this.conversations = conversations;
-  }
-
-  /** Its title may have gone with its first message. */
-  async refreshTitle(): Promise<void> {
-    await this.refreshHistory();
-    this.title = this.conversations.find(({ id }) => id === this.id)?.title ?? this.title;
+    showAddress({ project: this.page.project }, isStep);
   }
 
   /** Moves the open conversation to the top of the history. */
-  touch(): void {
-    if (this.id === null) return;
-    const summary = { id: this.id, title: this.title, model: this.model, updated_at: new Date().toISOString() };
-    this.conversations = [summary, ...this.conversations.filter(({ id }) => id !== summary.id)];
+  touch(running: boolean): void {
+    if (this.id !== null) this.page.history.touch({ id: this.id, title: this.title, model: this.model, running });
   }
 
   fail(failure: unknown): void {
@@ -184,38 +180,74 @@ export class Session {
     this.isLoading = false;
   }
 
+  #apply(changes: Changes): void {
+    if (changes.model !== undefined) this.model = changes.model;
+    if (changes.system_prompt !== undefined) this.systemPrompt = changes.system_prompt;
+    if (changes.parameters !== undefined) this.parameters = changes.parameters;
+    if (changes.draft !== undefined) this.draft = changes.draft;
+    if (changes.title !== undefined) this.title = changes.title;
+  }
+
+  /** Takes over all but the draft, and puts on top what this side changed and has not saved. */
+  #adopt(conversation: Conversation): void {
+    const { draft: _, ...unsaved } = this.#stored.saver.unsaved;
+    const known = this.#stored.parameters;
+    this.#stored.version = conversation.version;
+    this.#stored.parameters = conversation.parameters;
+    this.#apply({
+      model: conversation.model,
+      system_prompt: conversation.system_prompt,
+      parameters: conversation.parameters,
+      title: conversation.title,
+      ...unsaved,
+    });
+    if (unsaved.parameters) {
+      this.parameters = merged(conversation.parameters, known, unsaved.parameters);
+      this.#stored.saver.hold({ parameters: this.parameters });
+    }
+    this.messages = conversation.messages;
+    const held = new Set(["", this.draft]);
+    this.otherDrafts = Object.entries(conversation.drafts).filter(([tab, text]) => {
+      const isNew = tab !== this.page.tab.id && !held.has(text);
+      held.add(text);
+      return isNew;
+    });
+  }
+
+  /** Puts back what the page could not save any more when it was closed. */
+  #restore(): void {
+    const kept = unstash(this.id);
+    if (Object.keys(kept).length) this.change(kept);
+  }
+
   #store(id: Id | null): StoredConversation {
-    const { project } = this;
+    const { project } = this.page;
     const stored: StoredConversation = new StoredConversation(
       id,
+      () => this.page.tab.id,
       async () => {
         const made = await server.create(project, this.model);
         if (stored === this.#stored) this.#created(made);
-        return made.id;
+        return made;
       },
-      (failed) => (this.saveFailed = failed),
+      async () => void (await this.refresh()),
+      (failed) => {
+        if (stored === this.#stored) this.saveFailed = failed;
+      },
     );
     return stored;
   }
 
   #created(conversation: Conversation): void {
     this.id = conversation.id;
-    this.touch();
-    address({ conversation: String(conversation.id) });
+    this.touch(false);
+    showAddress({ conversation: conversation.id }, false);
   }
 }
 
-/** The model that the address asks for, else the one that was used last, else one that answers. */
-function wantedModel(models: CatalogueModel[], conversations: ConversationSummary[]): string {
-  const asked = new URLSearchParams(location.search).get("model");
-  const last = conversations[0]?.model;
+/** The model that was used last, where it answers; else one that does. */
+function usualModel({ models, history }: Page): string {
+  const last = history.items[0]?.model;
   const answering = models.filter(({ health }) => health !== "down");
-  const found = models.find(({ id }) => id === asked) ?? answering.find(({ id }) => id === last) ?? answering[0] ?? models[0];
-  return found?.id ?? "";
-}
-
-/** Keeps the address in step, so that a reload comes back here. */
-function address(place: { conversation: string } | { project: string }): void {
-  const wanted = `/playground?${new URLSearchParams(place)}`;
-  if (location.pathname + location.search !== wanted) history.replaceState(null, "", wanted);
+  return (answering.find(({ id }) => id === last) ?? answering[0] ?? models[0])?.id ?? "";
 }

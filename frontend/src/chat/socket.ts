@@ -1,3 +1,4 @@
+import { encode } from "./encoding";
 import type { ClientFrame, ServerFrame } from "./types";
 
 export type Connection = "connecting" | "open" | "lost" | "revoked";
@@ -41,7 +42,7 @@ export class Socket {
   /** Sends now, or says that it cannot. */
   send(frame: ClientFrame): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(frame));
+    this.#socket.send(encode(frame));
     return true;
   }
 

@@ -1,18 +1,26 @@
-import { server } from "./http";
+import { fitsKeepalive, isChangedElsewhere, server } from "./http";
 import { Saver } from "./saver";
-import type { Id } from "./types";
+import { stash } from "./stash";
+import type { Changes, Conversation, Id, Parameters } from "./types";
 
 /** One conversation as the server keeps it: made there only when there is something to keep. */
 export class StoredConversation {
+  /** The version that the page shows. */
+  version = 0;
+  /** The parameters as the server has them. */
+  parameters: Parameters = {};
   readonly saver: Saver;
-  #creating: Promise<Id> | null = null;
+  #creating: Promise<Conversation> | null = null;
 
   constructor(
     public id: Id | null,
-    readonly create: () => Promise<Id>,
+    readonly tab: () => string,
+    readonly create: () => Promise<Conversation>,
+    /** Brings the page up to date, without losing what is not saved yet. */
+    readonly refresh: () => Promise<void>,
     onFailure: (failed: boolean) => void,
   ) {
-    this.saver = new Saver(async (changes) => server.change(await this.ensure(), changes), onFailure);
+    this.saver = new Saver((changes) => this.#save(changes), onFailure);
   }
 
   /** The id, after creating the conversation where it is not there yet. */
@@ -20,10 +28,43 @@ export class StoredConversation {
     if (this.id !== null) return this.id;
     this.#creating ??= this.create();
     try {
-      this.id = await this.#creating;
-      return this.id;
+      const made = await this.#creating;
+      this.version = Math.max(this.version, made.version);
+      this.id = made.id;
+      return made.id;
     } finally {
       this.#creating = null;
     }
+  }
+
+  /** Saves what waits, on a page that closes: the browser sends a little; all of it stays in the tab. */
+  leavePage(): void {
+    const { unsaved } = this.saver;
+    stash(this.id, unsaved);
+    const body = this.#body(unsaved);
+    if (this.id === null || Object.keys(unsaved).length === 0 || !fitsKeepalive(body)) return;
+    void server.change(this.id, body, { seen: this.version, keepalive: true }).catch(() => {});
+  }
+
+  async #save(changes: Changes): Promise<void> {
+    const id = await this.ensure();
+    try {
+      await this.#send(id, changes);
+    } catch (failure) {
+      if (!isChangedElsewhere(failure)) throw failure;
+      // Another tab was quicker: what it changed shows here first, then this side's change is made on top of it.
+      this.saver.hold({ ...changes, ...this.saver.unsaved });
+      await this.refresh();
+      await this.#send(id, this.saver.take());
+    }
+  }
+
+  async #send(id: Id, changes: Changes): Promise<void> {
+    this.version = await server.change(id, this.#body(changes), { seen: this.version });
+    this.parameters = changes.parameters ?? this.parameters;
+  }
+
+  #body(changes: Changes): Changes & { tab?: string } {
+    return changes.draft === undefined ? changes : { ...changes, tab: this.tab() };
   }
 }

@@ -57,6 +57,8 @@ export interface Message {
   state: "complete" | "running" | "stopped" | "failed";
   run: RunSummary | null;
   error: ApiError | null;
+  /** The messages that stand in the same place, the oldest first; one of them is this one. */
+  versions: Id[];
 }
 
 export interface ResponseFormat {
@@ -81,7 +83,11 @@ export interface Conversation {
   title: string;
   system_prompt: string;
   parameters: Parameters;
+  /** What was typed last, in whichever tab; and what each tab holds, the latest first. */
   draft: string;
+  drafts: Record<string, string>;
+  /** Counts the changes of what is shown, the draft aside. */
+  version: number;
   messages: Message[];
   running: string | null;
 }
@@ -91,10 +97,27 @@ export interface ConversationSummary {
   title: string;
   model: string;
   updated_at: string;
+  running: boolean;
+  /** The words around what was searched for. */
+  snippet: string;
+}
+
+/** Conversations, and where those that follow begin. */
+export interface HistoryPage {
+  conversations: ConversationSummary[];
+  cursor: string | null;
 }
 
 /** The fields of a conversation that this side may change. */
 export type Changes = Partial<Pick<Conversation, "model" | "system_prompt" | "parameters" | "draft" | "title">>;
+
+/** What was deleted, so that it can be brought back. */
+export interface Deletion {
+  conversation: Id;
+  deletion: string;
+  /** The last message that was shown. */
+  head: Id | null;
+}
 
 export interface Balance {
   project: string;
@@ -110,7 +133,7 @@ export interface PageState {
   project: string | null;
   models: CatalogueModel[];
   conversation: Conversation | null;
-  conversations: ConversationSummary[];
+  history: HistoryPage;
   defaults: Parameters;
   base_url: string;
   reconnect_grace_seconds: number;
@@ -129,17 +152,18 @@ export interface Chunk {
 }
 
 export type ServerFrame =
-  | { type: "started"; ref: string; conversation: Id; title: string; run: string; request_id: string; user: Message | null; message: Message }
+  | { type: "started"; ref: string; conversation: Id; title: string; version: number; run: string; request_id: string; user: Message | null; message: Message }
   | { type: "queued"; run: string; position: number; wait_seconds: number | null }
   | { type: "chunks"; run: string; from: number; chunks: Chunk[] }
   | { type: "ended"; run: string; message: Message }
   | { type: "failed"; ref: string | null; run: string | null; error: ApiError; message: Message | null; draft: string | null }
+  | { type: "changed"; conversation: Id; version: number }
   | ({ type: "balance" } & Balance)
   | { type: "revoked"; error: ApiError };
 
 export type ClientFrame =
-  | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null }
-  | { type: "regenerate"; ref: string; conversation: Id; message: Id }
+  | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null; seen: number; tab: string }
+  | { type: "regenerate"; ref: string; conversation: Id; message: Id; seen: number }
   | { type: "stop"; run: string }
   | { type: "attach"; run: string; after: number }
-  | { type: "watch"; project: string };
+  | { type: "watch"; project: string; conversations: Id[] };
