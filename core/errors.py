@@ -18,8 +18,9 @@ class DomainError(Exception):
     retry_after_seconds: int | None = None
     # How many requests may be in flight, where that is why.
     limit: int | None = None
-    # How long the prompt is, and how long it may be at most, where that is why; in tokens.
+    # How long prompt and answer would be, and how long they may be, where that is why; in tokens.
     prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     context_tokens: int | None = None
 
     @property
@@ -37,6 +38,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_seconds: int | None = None
     limit: int | None = None
     prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     context_tokens: int | None = None
 
 
@@ -63,6 +65,7 @@ def failure_of(error: BaseException) -> Failure | None:
             error.retry_after_seconds,
             error.limit,
             error.prompt_tokens,
+            error.completion_tokens,
             error.context_tokens,
         )
     return None

@@ -131,7 +131,7 @@ class ContextExceeded(EngineRefused):
         super().__init__(message, param=param)
         self.context_tokens = context_tokens
         self.prompt_tokens = prompt_tokens
-        self._completion_tokens = completion_tokens
+        self.completion_tokens = completion_tokens
 
     @property
     def message(self) -> str:
@@ -143,7 +143,7 @@ class ContextExceeded(EngineRefused):
 
     @property
     def _asked(self) -> str:
-        prompt, completion = self.prompt_tokens, self._completion_tokens
+        prompt, completion = self.prompt_tokens, self.completion_tokens
         if prompt is None:
             return "your messages resulted in more tokens than that. Please reduce the length of the messages"
         if not completion:

@@ -137,6 +137,10 @@ class Problem(msgspec.Struct, frozen=True):
     retry_after_seconds: int | None = None
     # How many requests may be in flight, where that is why.
     limit: int | None = None
+    # How long prompt and answer would be, and how long they may be, where that is why; in tokens.
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    context_tokens: int | None = None
 
     @classmethod
     def of(cls, failure: Failure) -> "Problem":
@@ -150,6 +154,9 @@ class Problem(msgspec.Struct, frozen=True):
             failure.param,
             failure.retry_after_seconds,
             failure.limit,
+            failure.prompt_tokens,
+            failure.completion_tokens,
+            failure.context_tokens,
         )
 
     @property

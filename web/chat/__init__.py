@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from inference.chat import Chat, JsonObjectFormat, JsonSchema, JsonSchemaFormat, Message
 from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
-from web.chat.tolerance import Tidied, tidy
+from web.chat.tolerance import tidy
 
 # How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
 # of the stack could not be written again from further down.
@@ -52,42 +52,50 @@ def read(body: bytes) -> Parsed:
     try:
         return Parsed(check(_decoder.decode(body)))
     except msgspec.ValidationError as error:
-        refusal = _invalid(str(error))
+        refusal = invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(f"The body is not valid JSON: {error}") from None
     except InvalidRequest as error:
         refusal = error
-    if not _may_be_tidied(body):
-        raise refusal
     try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        fields = decode(body)
+    except InvalidRequest:
         raise refusal from None
-    if not isinstance(fields, dict) or _is_long(fields.get("messages")):
+    if is_long(fields.get("messages")):
         raise refusal
-    return _read(tidy(fields))
-
-
-def _read(tidied: Tidied) -> Parsed:
-    """Read a request once more, without what was in the way."""
-    try:
-        chat = check(msgspec.convert(tidied.fields, Chat))
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error), tidied.original) from None
-    except RecursionError:
-        raise MalformedBody("The body is nested too deeply.") from None
-    except InvalidRequest as error:
-        error.param = tidied.original(error.param) if error.param else None
-        raise
+    tidied = tidy(fields)
+    chat = chat_of(tidied.fields, tidied.original)
     return Parsed(chat, tuple(tidied.ignored), frozenset(tidied.custom_tools), tidied.has_old_functions)
 
 
-def _may_be_tidied(body: bytes) -> bool:
-    """Whether a body is of so few values that it may be decoded without knowing what they are for."""
-    return sum(body.count(mark) for mark in (b"[", b"{", b",")) <= MAX_VALUES
+def decode(body: bytes) -> dict[str, Any]:
+    """Read a body as an object of anything. Raises InvalidRequest, also for one of very many values."""
+    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
+        raise InvalidRequest(f"At most {MAX_VALUES} values are accepted.")
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The body is a JSON object.")
+    return fields
 
 
-def _is_long(messages: Any) -> bool:
+def chat_of(fields: dict[str, Any], original: Callable[[str], str] = str) -> Chat:
+    """Return the chat that a translated request is. Raises InvalidRequest; ``original`` says where a path came from."""
+    try:
+        return check(msgspec.convert(fields, Chat))
+    except msgspec.ValidationError as error:
+        raise invalid(str(error), original) from None
+    except RecursionError:
+        raise MalformedBody("The body is nested too deeply.") from None
+    except InvalidRequest as error:
+        error.param = original(error.param) if error.param else None
+        raise
+
+
+def is_long(messages: Any) -> bool:
+    """Whether these are more messages than are accepted."""
     return isinstance(messages, list) and len(messages) > settings.MAX_MESSAGES
 
 
@@ -159,7 +167,7 @@ def _check_nesting(value: Any, path: str) -> None:
     raise InvalidRequest(f"At most {MAX_NESTING} levels of nesting are accepted.", param=path)
 
 
-def _invalid(reason: str, original: Callable[[str], str] = str) -> InvalidRequest:
+def invalid(reason: str, original: Callable[[str], str] = str) -> InvalidRequest:
     """Turn msgspec's sentence into ours, with the path apart of what the client sent."""
     place = _field.search(reason)
     path = original(place.group(1)) if place else ""

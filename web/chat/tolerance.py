@@ -12,6 +12,7 @@ import msgspec
 from inference.chat import Chat
 from inference.errors import InvalidRequest
 from web.chat import shapes, tools
+from web.chat.origins import Origins
 from web.chat.shapes import Record
 
 # More than any client sends, and few enough to be walked through while others wait.
@@ -45,15 +46,7 @@ class Tidied(msgspec.Struct):
     custom_tools: set[str] = set()
     # Whether functions came in OpenAI's old words, which the answer then uses too.
     has_old_functions: bool = False
-    # Where what has another place now was in the body.
-    origins: dict[str, str] = {}
-
-    def original(self, path: str) -> str:
-        """Return where the client wrote what is now at a path."""
-        for now, before in self.origins.items():
-            if path == now or path.startswith((f"{now}.", f"{now}[")):
-                return before + path[len(now) :]
-        return path
+    original: Origins = msgspec.field(default_factory=Origins)
 
 
 def tidy(fields: dict[str, Any]) -> Tidied:
@@ -68,8 +61,8 @@ def tidy(fields: dict[str, Any]) -> Tidied:
         for number, message in enumerate(messages):
             if isinstance(message, dict):
                 _tidy_message(message, f"messages[{number}]", tidied.ignored)
-    tidied.has_old_functions = tools.modernize(fields, tidied.origins)
-    tidied.custom_tools = tools.tidy_tools(fields, tidied.ignored, tidied.origins)
+    tidied.has_old_functions = tools.modernize(fields, tidied.original)
+    tidied.custom_tools = tools.tidy_tools(fields, tidied.ignored, tidied.original)
     tools.tidy_choice(fields)
     for name in ("messages", "tools", "tool_choice", "stream_options"):
         ignored = shapes.prune(fields.get(name), _SHAPES[name], name)
@@ -83,19 +76,19 @@ def _rename(tidied: Tidied) -> None:
     for other, own in OTHER_NAMES.items():
         if other in fields and fields.get(own) is None:
             fields[own] = fields.pop(other)
-            tidied.origins[own] = other
+            tidied.original.note(own, other)
     reasoning = fields.get("reasoning")
     if isinstance(reasoning, dict):
         # OpenRouter's and the Responses API's way to say how long to think.
         del fields["reasoning"]
         if fields.get("reasoning_effort") is None and "effort" in reasoning:
             fields["reasoning_effort"] = reasoning.pop("effort")
-            tidied.origins["reasoning_effort"] = "reasoning.effort"
+            tidied.original.note("reasoning_effort", "reasoning.effort")
         tidied.ignored += [f"reasoning.{name}" for name in reasoning]
     wanted = fields.get("response_format")
     if isinstance(wanted, dict) and wanted.get("type") == "json_object" and "schema" in wanted:
         wanted["value"] = wanted.pop("schema")
-        tidied.origins["response_format.value"] = "response_format.schema"
+        tidied.original.note("response_format.value", "response_format.schema")
     for name in CARRIED_ALONG & set(fields):
         if fields.pop(name) is not None:
             tidied.ignored.append(name)

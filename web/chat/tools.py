@@ -1,17 +1,32 @@
 """Tools in words that OpenAI retired, or that only its newest models know, as the functions that engines have."""
 
+import re
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
+from web.chat.origins import Origins
+
 # What a custom tool's one text is called where it is a function.
 INPUT: Final = "input"
+# How long the name of a function may be, and what is not in it.
+MAX_NAME: Final = 64
+_UNNAMEABLE: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _INPUT_SCHEMA = {
     "type": "object",
     "properties": {INPUT: {"type": "string"}},
     "required": [INPUT],
     "additionalProperties": False,
 }
+
+
+def short_name(name: str) -> str:
+    """Return a name that every engine takes for a function; the same one for the same name, always."""
+    fitting = _UNNAMEABLE.sub("_", name)
+    if len(fitting) <= MAX_NAME:
+        return fitting
+    return f"{fitting[: MAX_NAME - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def input_of(arguments: str) -> str:
@@ -51,7 +66,7 @@ def _grammar(wanted: Any) -> str:
     return definition if isinstance(definition, str) else ""
 
 
-def modernize(fields: dict[str, Any], origins: dict[str, str]) -> bool:
+def modernize(fields: dict[str, Any], original: Origins) -> bool:
     """Turn ``functions`` and ``function_call`` into tools and a choice; return whether there were any."""
     functions, call = fields.get("functions"), fields.get("function_call")
     if not isinstance(functions, list) or fields.get("tools") is not None:
@@ -59,11 +74,12 @@ def modernize(fields: dict[str, Any], origins: dict[str, str]) -> bool:
     fields["tools"] = [{"type": "function", "function": function} for function in functions]
     del fields["functions"]
     for place in range(len(functions)):
-        origins[f"tools[{place}].function"] = f"functions[{place}]"
-    origins["tools"] = "functions"
+        original.note(f"tools[{place}].function", f"functions[{place}]")
+    original.note("tools", "functions")
     if fields.get("tool_choice") is None and functions:
         fields["tool_choice"] = {"type": "function", "function": call} if isinstance(call, dict) else call
-        origins["tool_choice.function"] = origins["tool_choice"] = "function_call"
+        original.note("tool_choice.function", "function_call")
+        original.note("tool_choice", "function_call")
     fields.pop("function_call", None)
     return True
 
@@ -85,7 +101,7 @@ def modernize_turns(messages: list[Any]) -> None:
             message.setdefault("tool_call_id", called.get(name, f"call_{number}"))
 
 
-def tidy_tools(fields: dict[str, Any], ignored: list[str], origins: dict[str, str]) -> set[str]:
+def tidy_tools(fields: dict[str, Any], ignored: list[str], original: Origins) -> set[str]:
     """Turn custom tools into functions, and functions of the Responses API's shape into chat's; return the custom."""
     custom: set[str] = set()
     given = fields.get("tools")
@@ -99,11 +115,11 @@ def tidy_tools(fields: dict[str, Any], ignored: list[str], origins: dict[str, st
                 ignored.append(f"tools[{place}].custom.format")
             tool["type"] = "function"
             tool["function"] = custom_function(inner.get("name"), inner.get("description"), inner.get("format"))
-            origins[f"tools[{place}].function"] = f"tools[{place}].custom"
+            original.note(f"tools[{place}].function", f"tools[{place}].custom")
             custom.add(str(inner.get("name")))
         elif tool.get("type") == "function" and "function" not in tool:
             tool["function"] = {name: tool.pop(name) for name in list(tool) if name != "type"}
-            origins[f"tools[{place}].function"] = f"tools[{place}]"
+            original.note(f"tools[{place}].function", f"tools[{place}]")
     return custom
 
 
