@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "inference",
     "playground",
     "console",
+    "api.kept.apps.ApiConfig",
     "proofs",
     "config",
 ]
@@ -254,6 +255,8 @@ SHUTDOWN_SECONDS = env.float("SHUTDOWN_SECONDS", 5, validate=validate.Range(min=
 RECONNECT_GRACE_SECONDS = env.float("RECONNECT_GRACE_SECONDS", 10, validate=validate.Range(min=0))
 # How long the answer to a request with an Idempotency-Key can be had again.
 IDEMPOTENCY_KEEP_SECONDS = env.float("IDEMPOTENCY_KEEP_SECONDS", 86_400, validate=_positive)
+# How long a response that is stored can be had again, and be gone on from.
+RESPONSE_KEEP_SECONDS = env.float("RESPONSE_KEEP_SECONDS", 2_592_000, validate=_positive)
 # A killed process loses the Idempotency-Keys that it was answering after this; one that lives renews them in time.
 IDEMPOTENCY_LEASE_SECONDS = env.float("IDEMPOTENCY_LEASE_SECONDS", 30, validate=_positive)
 

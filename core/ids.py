@@ -10,7 +10,7 @@ from uuid import uuid4
 
 NAME_DIGITS: Final = 8
 # How callers name a run: by x-request-id, by the completion's id, or by what these have in common.
-_NAMES: Final = re.compile(r"(?:req_|chatcmpl-)?([0-9a-f]{32})")
+_NAMES: Final = re.compile(r"(?:req_|chatcmpl-|cmpl-|resp_|msg_)?([0-9a-f]{32})")
 
 _process_name = ""
 

@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from api.messages.errors import error_fields
 from api.messages.request import Asked
+from core.ids import request_id
 from inference.chunks import NOTHING, Chunk, ToolCallDelta, Usage
+from web.errors import Problem
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +57,11 @@ class MessageWriter:
             [*events, ("message_delta", {"delta": delta, "usage": usage_fields(usage)}), ("message_stop", {})]
         )
 
+    def failure(self, problem: Problem, usage: Usage | None) -> bytes:
+        """Write the event that ends a message which broke after it had begun."""
+        fields = error_fields(problem, request_id(self._run_id))
+        return b"event: error\ndata: %s\n\n" % _encode(fields)
+
     def whole(self, chunks: Iterable[Chunk], usage: Usage) -> bytes:
         """Write the whole message."""
         for chunk in chunks:
@@ -78,8 +86,8 @@ class MessageWriter:
     def _take(self, chunk: Chunk) -> Events:
         if chunk.reasoning and self._asked.shows_thoughts:
             yield from self._say("thinking", chunk.reasoning)
-        if chunk.content:
-            yield from self._say("text", chunk.content)
+        if text := f"{chunk.content or ''}{chunk.refusal or ''}":
+            yield from self._say("text", text)
         for delta in chunk.tool_calls:
             if self._call not in (None, delta.index) or delta.index in self._waiting:
                 self._waiting.setdefault(delta.index, []).append(delta)

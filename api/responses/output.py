@@ -41,7 +41,7 @@ SUMMARY: Final = TextKind(
 
 
 class Item:
-    """An item that grows; ``fields`` is how it reads so far."""
+    """An item that grows; ``fields`` is how it reads once it has ended, and at first without what grows."""
 
     def __init__(self, run_id: str, place: int, prefix: str, fields: dict[str, Any]) -> None:
         self.fields: dict[str, Any] = {"id": f"{prefix}_{run_id}_{place}", **fields}
@@ -52,6 +52,10 @@ class Item:
     def begin(self) -> Events:
         """Say that the item is there."""
         yield "response.output_item.added", {"output_index": self._place, "item": dict(self.fields)}
+
+    def so_far(self) -> dict[str, Any]:
+        """Return how it reads now."""
+        return self.fields
 
     def end(self, status: str) -> Events:
         """Say that nothing is added any more."""
@@ -79,6 +83,10 @@ class Text(Item):
         self._pieces.append(text)
         self._logprobs += logprobs
         yield f"{self.kind.text_event}.delta", self._at | {"delta": text} | self._with(logprobs)
+
+    def so_far(self) -> dict[str, Any]:
+        """Return how it reads now."""
+        return self.fields | {self.kind.parts: [self._part()]}
 
     def end(self, status: str) -> Events:
         """Say that the text, its part and the item are whole."""
@@ -110,6 +118,10 @@ class Call(Item):
         self._pieces.append(arguments)
         yield "response.function_call_arguments.delta", self._at | {"delta": arguments}
 
+    def so_far(self) -> dict[str, Any]:
+        """Return how it reads now."""
+        return self.fields | {"arguments": "".join(self._pieces)}
+
     def end(self, status: str) -> Events:
         """Say that the arguments and the item are whole."""
         arguments = self.fields["arguments"] = "".join(self._pieces)
@@ -130,6 +142,10 @@ class CustomCall(Item):
     def add(self, arguments: str) -> Events:
         """Add a piece of the arguments that the text is in."""
         yield from self._say(self._reader.feed(arguments))
+
+    def so_far(self) -> dict[str, Any]:
+        """Return how it reads now."""
+        return self.fields | {"input": "".join(self._pieces)}
 
     def end(self, status: str) -> Events:
         """Say that the text and the item are whole."""

@@ -10,10 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from api.reasoning import reasoning_tokens
-from api.responses.output import MESSAGE, SUMMARY, THOUGHT, Call, CustomCall, Events, Item, Text
+from api.responses.output import MESSAGE, REFUSAL, SUMMARY, THOUGHT, Call, CustomCall, Events, Item, Text
 from api.responses.request import Asked
 from core.errors import Failure
-from inference.chunks import Chunk, Usage
+from inference.chunks import NOTHING, Chunk, Usage
+from web.errors import Problem
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,12 +27,19 @@ _CODES: Final = {
     "invalid_parameter": "invalid_prompt",
     "unsupported_parameter": "invalid_prompt",
 }
+# Those that are told with a status too.
+_STATUS_CODES: Final = ("engine_overloaded", "concurrency_limit_reached")
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 def error_code(code: str) -> str:
     """Return what an error is called in a response."""
     return _CODES.get(code, "server_error")
+
+
+def renamed(problem: Problem) -> Problem:
+    """Return a problem under the code by which clients of responses know it, if there is one."""
+    return msgspec.structs.replace(problem, code=_CODES[problem.code]) if problem.code in _STATUS_CODES else problem
 
 
 class ResponseWriter:
@@ -48,6 +56,8 @@ class ResponseWriter:
         # By the engine's number. They stay open: some engines tell several at once.
         self._calls: dict[int, Call | CustomCall] = {}
         self._finish_reason = ""
+        # Whether it was cancelled.
+        self.is_stopped = False
         self._sizes = [0, 0]
 
     def opening(self) -> bytes:
@@ -56,40 +66,51 @@ class ResponseWriter:
         begun = [("response.created", {"response": response}), ("response.in_progress", {"response": response})]
         return self._written(begun)
 
-    def queued(self) -> dict[str, Any]:
-        """Return the response before anything came."""
-        return self._response("queued")
-
-    def so_far(self) -> dict[str, Any]:
-        """Return the response while it grows."""
-        return self._response("in_progress")
-
     def events(self, chunks: Iterable[Chunk]) -> bytes:
         """Write chunks as they came, in one piece."""
         return b"".join([self._written(self._take(chunk)) for chunk in chunks])
 
-    def ending(self, usage: Usage, failure: Failure | None = None, *, is_stopped: bool = False) -> bytes:
+    def ending(self, usage: Usage) -> bytes:
         """Write the events that close the response."""
-        events = list(self._close(bool(failure or is_stopped)))
-        response = self.ended(usage, failure, is_stopped=is_stopped)
+        return self._ending(usage, None)
+
+    def failure(self, problem: Problem, usage: Usage | None) -> bytes:
+        """Write the events that close a response which broke off."""
+        return self._ending(usage or NOTHING, Failure(problem.code, problem.message))
+
+    def whole(self, chunks: Iterable[Chunk], usage: Usage) -> bytes:
+        """Write the whole response."""
+        return _encode(self.response(chunks, usage))
+
+    def response(self, chunks: Iterable[Chunk], usage: Usage, failure: Failure | None = None) -> dict[str, Any]:
+        """Return the whole response."""
+        self._take_all(chunks)
+        self._run_through(self._close(bool(failure or self.is_stopped)))
+        return self._ended(usage, failure)
+
+    def so_far(self, chunks: Iterable[Chunk]) -> dict[str, Any]:
+        """Return the response while it grows."""
+        self._take_all(chunks)
+        return self._response("in_progress" if self._items else "queued")
+
+    def _take_all(self, chunks: Iterable[Chunk]) -> None:
+        for chunk in chunks:
+            self._run_through(self._take(chunk))
+
+    def _run_through(self, events: Events) -> None:
+        for _ in events:
+            pass
+
+    def _ending(self, usage: Usage, failure: Failure | None) -> bytes:
+        events = list(self._close(bool(failure or self.is_stopped)))
+        response = self._ended(usage, failure)
         return self._written([*events, (f"response.{response['status']}", {"response": response})])
 
-    def whole(
-        self, chunks: Iterable[Chunk], usage: Usage, failure: Failure | None = None, *, is_stopped: bool = False
-    ) -> dict[str, Any]:
-        """Return the whole response."""
-        for chunk in chunks:
-            for _ in self._take(chunk):
-                pass
-        for _ in self._close(bool(failure or is_stopped)):
-            pass
-        return self.ended(usage, failure, is_stopped=is_stopped)
-
-    def ended(self, usage: Usage, failure: Failure | None, *, is_stopped: bool) -> dict[str, Any]:
+    def _ended(self, usage: Usage, failure: Failure | None) -> dict[str, Any]:
         """Return the response as it is in the end."""
         reason = _INCOMPLETE.get(self._finish_reason)
         more: dict[str, Any] = {"usage": usage_fields(usage, reasoning_tokens(usage, *self._sizes))}
-        if is_stopped:
+        if self.is_stopped:
             return self._response("cancelled") | more
         if failure:
             error = {"code": error_code(failure.code), "message": failure.message}
@@ -99,7 +120,7 @@ class ResponseWriter:
         return self._response("completed") | more
 
     def _response(self, status: str) -> dict[str, Any]:
-        return self._head | {"status": status, "output": [item.fields for item in self._items]}
+        return self._head | {"status": status, "output": [item.so_far() for item in self._items]}
 
     def _written(self, events: Iterable[tuple[str, dict[str, Any]]]) -> bytes:
         """Write events with their numbers, but for those that were sent before."""
@@ -119,6 +140,9 @@ class ResponseWriter:
         if chunk.content:
             self._sizes[1] += len(chunk.content.encode())
             yield from self._say(MESSAGE, chunk.content, _logprobs(chunk))
+        if chunk.refusal:
+            self._sizes[1] += len(chunk.refusal.encode())
+            yield from self._say(REFUSAL, chunk.refusal, [])
         for delta in chunk.tool_calls:
             arguments = delta.function.arguments if delta.function else None
             call = self._calls.get(delta.index)

@@ -63,6 +63,8 @@ class Claim:
     request: str
     run: str
     is_kept: bool = False
+    # How long the answer can be had; None: IDEMPOTENCY_KEEP_SECONDS.
+    keep_seconds: float | None = None
     _renewing: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @classmethod
@@ -112,7 +114,7 @@ class Claim:
             receipt.clamped_to,
             receipt.ran_out,
         )
-        expires_at = timezone.now() + timedelta(seconds=settings.IDEMPOTENCY_KEEP_SECONDS)
+        expires_at = timezone.now() + timedelta(seconds=self.keep_seconds or settings.IDEMPOTENCY_KEEP_SECONDS)
         return Write(_WRITE, (msgspec.json.encode(kept), expires_at, self.id, self.run))
 
     async def end(self) -> None:

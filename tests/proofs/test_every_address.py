@@ -14,6 +14,7 @@ from django.contrib.contenttypes.models import ContentType
 
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
+from api.kept.models import StoredResponse
 from credits.budgets import limits
 from credits.budgets.rows import PROJECT
 from credits.models import Hold
@@ -29,7 +30,7 @@ from tests.server import Server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Classify a new address here: METERED if it can have an engine generate, for which everything below must hold.
-METERED: Final = {"/v1/chat/completions"}
+METERED: Final = {"/v1/chat/completions", "/v1/messages", "/v1/responses"}
 SILENT: Final = {
     "/",
     "/models/<path:model_id>",
@@ -47,6 +48,11 @@ SILENT: Final = {
     "/playground/conversations/<uuid:pk>/restore",
     "/playground/notices",
     "/v1/",
+    "/v1/messages/count_tokens",
+    "/v1/responses/input_tokens",
+    "/v1/responses/<str:name>",
+    "/v1/responses/<str:name>/cancel",
+    "/v1/responses/<str:name>/input_items",
     "/v1/models",
     "/v1/models/<path:model_id>",
     "/v1/receipts",
@@ -90,7 +96,7 @@ SILENT: Final = {
     "/admin/autocomplete/",
     "/admin/jsi18n/",
     "/admin/r/<path:content_type_id>/<path:object_id>/",
-    "/admin/^(?P<app_label>auth|accounts|credits|inference|admin)/$",
+    "/admin/^(?P<app_label>accounts|admin|auth|credits|inference)/$",
     "/admin/(?P<url>.*)$",
     "/admin/admin/logentry/",
     "/admin/auth/group/",
@@ -130,6 +136,8 @@ REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("POST", {"json": {"model": MODEL, "messages": HELLO, "stream": True}}),
     ("POST", {"json": {"type": "send", "ref": "1", "model": MODEL, "prompt": "Hello", "inputs": "Hello"}}),
     ("POST", {"data": {"model": MODEL, "content": "Hello", "prompt": "Hello", "messages": json.dumps(HELLO)}}),
+    ("POST", {"json": {"model": MODEL, "input": "Hello"}}),
+    ("POST", {"json": {"model": MODEL, "input": "Hello", "stream": True, "background": True}}),
     ("PUT", {"json": {"model": MODEL, "messages": HELLO}}),
     ("PATCH", {"json": {"draft": "Hello"}}),
     ("DELETE", {}),
@@ -187,6 +195,7 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
     return {
         "team": team.slug,
         "request_id": f"req_{Run.objects.values_list('pk', flat=True).first() or '0' * 32}",
+        "name": f"resp_{StoredResponse.objects.values_list('pk', flat=True).first() or '0' * 32}",
         "budget_id": str(budget.pk),
         "key_id": spare.pk,
         "membership_id": str(membership.pk),

@@ -9,6 +9,7 @@ from api.responses.request import Asked, parse, understand
 from api.responses.writer import ResponseWriter
 from core.errors import Failure
 from inference.chunks import Chunk, FunctionDelta, ToolCallDelta, Usage
+from web.errors import Problem
 
 USAGE = Usage(prompt_tokens=10, completion_tokens=8, cached_tokens=4)
 
@@ -42,7 +43,11 @@ def written(
 ) -> bytes:
     writer = ResponseWriter("r" * 32, 1_700_000_000, asked, after=after)
     batches = [chunks[start : start + by] for start in range(0, len(chunks), by)]
-    return b"".join([writer.opening(), *map(writer.events, batches), writer.ending(USAGE, failure)])
+    return b"".join([writer.opening(), *map(writer.events, batches), _ended(writer, failure)])
+
+
+def _ended(writer: ResponseWriter, failure: Failure | None) -> bytes:
+    return writer.failure(Problem.of(failure), USAGE) if failure else writer.ending(USAGE)
 
 
 def events(stream: bytes) -> list[dict[str, Any]]:
@@ -147,8 +152,10 @@ def test_a_failure_is_told_by_openais_code(code: str, told: str) -> None:
 def test_a_whole_response_is_the_same_as_a_streamed_one() -> None:
     streamed = events(written(asked(tools=TOOLS), TALK))[-1]["response"]
     whole = ResponseWriter("r" * 32, 1_700_000_000, asked(tools=TOOLS)).whole(TALK, USAGE)
-    assert whole == streamed
-    stopped = ResponseWriter("r" * 32, 1_700_000_000, asked()).whole(TALK[:3], USAGE, is_stopped=True)
+    assert json.loads(whole) == streamed
+    writer = ResponseWriter("r" * 32, 1_700_000_000, asked())
+    writer.is_stopped = True
+    stopped = writer.response(TALK[:3], USAGE)
     assert (stopped["status"], stopped["output"][1]["status"]) == ("cancelled", "incomplete")
 
 
