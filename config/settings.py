@@ -247,6 +247,11 @@ REQUEST_HEAD_SECONDS = env.float("REQUEST_HEAD_SECONDS", 20, validate=_positive)
 REQUEST_BODY_SECONDS = env.float("REQUEST_BODY_SECONDS", 120, validate=_positive)
 # Between two requests on one connection.
 KEEP_ALIVE_SECONDS = env.int("KEEP_ALIVE_SECONDS", 75, validate=_positive)
+# Connections from one address, an IPv6 network of 64 bits counting as one; 0: any number. Behind a reverse proxy all of
+# them are the proxy's, whose own limits count clients.
+CONNECTIONS_PER_ADDRESS = env.int(
+    "CONNECTIONS_PER_ADDRESS", 0 if TRUSTED_PROXIES else 1_024, validate=validate.Range(min=0)
+)
 # A connection that we close, and whose client takes nothing or sends on, is cut after this.
 LINGER_SECONDS = env.float("LINGER_SECONDS", 10, validate=_positive)
 # What a server that ends gives to the answers under way.

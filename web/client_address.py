@@ -17,12 +17,15 @@ def client_network(request: HttpRequest) -> str:
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")
     proxies = settings.TRUSTED_PROXIES
     seen = forwarded[-proxies] if 0 < proxies <= len(forwarded) else ""
-    for candidate in (seen.strip(), request.META.get("REMOTE_ADDR", "")):
-        try:
-            address = ip_address(candidate)
-        except ValueError:
-            continue
-        if isinstance(address, IPv6Address):
-            return str(address.ipv4_mapped or ip_network((address, _IPV6_NETWORK_BITS), strict=False))
-        return str(address)
-    return "unknown"
+    return network_of(seen.strip()) or network_of(request.META.get("REMOTE_ADDR", "")) or "unknown"
+
+
+def network_of(written: str) -> str | None:
+    """Return an IPv4 address, or the network that an IPv6 address is in; None for what is no address."""
+    try:
+        address = ip_address(written)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or ip_network((address, _IPV6_NETWORK_BITS), strict=False))
+    return str(address)

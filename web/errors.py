@@ -62,6 +62,7 @@ MEANINGS: Final = {
     "engine_unavailable": Meaning(503, SERVER),
     "ledger_unavailable": Meaning(503, SERVER),
     "restarting": Meaning(503, SERVER),
+    "too_many_connections": Meaning(503, SERVER),
     "engine_timeout": Meaning(504, SERVER),
 }
 
@@ -124,6 +125,12 @@ class RequestTooLarge(WebError):
     """The request body is too large"""
 
     code = "request_too_large"
+
+
+class TooManyConnections(WebError):
+    """Too many connections are open"""
+
+    code = "too_many_connections"
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from asgiref.typing import ASGI3Application
 
+from config.serving import sockets
+
 SERVERS = ("daphne", "uvicorn")
 
 
@@ -13,6 +15,8 @@ def run(application: ASGI3Application, listener: socket.socket, server: str, on_
 
     ``on_listening`` is called once clients can connect. Raises RuntimeError when the application cannot start.
     """
+    sockets.raise_limit()
+    sockets.notice_vanished_clients(listener)
     # Late: each brings what the other does without.
     if server == "daphne":
         from config.serving import daphne_server

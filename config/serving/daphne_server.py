@@ -1,4 +1,4 @@
-"""Daphne, with what it lacks: backpressure, early refusals, deadlines for requests, lifespan, and a calm end.
+"""Daphne, with what it lacks: backpressure, early refusals, deadlines, lifespan, and an orderly end.
 
 Daphne by itself takes whatever the application sends (a reader that read nothing was "sent" 150 MB), keeps a whole
 upload before anyone can refuse it, gives a client a minute for each byte, and leaves a connection open for ever when
@@ -23,10 +23,12 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.web import http
 
+from config.serving import sockets
+from config.serving.connections import Connections
 from config.serving.daphne_http import Channel
-from config.serving.daphne_websocket import WebSocket
+from config.serving.daphne_websocket import ClientGone, WebSocket
 from config.serving.lifespan import Lifespan
-from config.serving.shutdown import FLUSH_SECONDS, Ending, wait_while
+from config.serving.shutdown import Draining, cancel
 
 logger = logging.getLogger(__name__)
 # Twisted chooses its reactor at run time, so its type is not known to a type checker.
@@ -37,7 +39,7 @@ class HTTPFactory(http.HTTPFactory):
     """Makes a channel for each connection."""
 
     def __init__(self, server: "Server") -> None:
-        super().__init__(timeout=settings.REQUEST_HEAD_SECONDS)
+        super().__init__()
         self.server = server
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -47,7 +49,7 @@ class HTTPFactory(http.HTTPFactory):
         return channel
 
 
-class Server(Ending, daphne.server.Server):
+class Server(Draining, daphne.server.Server):
     """Daphne's server on a socket that is bound already."""
 
     def __init__(
@@ -56,30 +58,30 @@ class Server(Ending, daphne.server.Server):
         super().__init__(
             application,
             endpoints=[listener],
-            request_buffer_size=settings.MAX_BODY_BYTES + 1,
             websocket_timeout=-1,
             websocket_max_message_size=settings.MAX_BODY_BYTES,
             websocket_max_frame_size=settings.MAX_BODY_BYTES,
             server_name="",
         )
         self.connections: dict[Any, dict[str, Any]] = {}
-        # Those that speak HTTP, idle or not, by their transports.
-        self.channels: dict[Any, Channel] = {}
+        self.clients = Connections(sockets.most_connections(), settings.CONNECTIONS_PER_ADDRESS)
         self.failure: BaseException | None = None
         self._listener = listener
         self._on_listening = on_listening
         self._lifespan = Lifespan(application)
-        self._ending: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
         self._port: Any = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RuntimeError when the application cannot start."""
-        logging.getLogger("twisted").setLevel(logging.WARNING)
+        # Its warnings are about what any client can send.
+        logging.getLogger("twisted").setLevel(logging.ERROR)
         observer: Any = STDLibLogObserver("twisted")
         globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
         self.ws_factory = WebSocketFactory(self, server="")
         self.ws_factory.protocol = WebSocket
         self.ws_factory.setProtocolOptions(
+            autoPingInterval=self.ping_interval,
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,
             openHandshakeTimeout=self.websocket_handshake_timeout,
@@ -91,7 +93,7 @@ class Server(Ending, daphne.server.Server):
         loop = reactor._asyncioEventloop
         asyncio.set_event_loop(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end_soon, number)
+            loop.add_signal_handler(number, self._shut_down_soon, number)
         reactor.callWhenRunning(lambda: loop.create_task(self._begin()).add_done_callback(self._begun))
         reactor.run(installSignalHandlers=False)
         if self.failure:
@@ -104,8 +106,6 @@ class Server(Ending, daphne.server.Server):
         self._listener.setblocking(False)
         self._port = reactor.adoptStreamPort(self._listener.fileno(), self._listener.family, HTTPFactory(self))
         self._listener.close()
-        reactor.callLater(1, self.application_checker)
-        reactor.callLater(2, self.timeout_checker)
         self._on_listening()
 
     def _begun(self, beginning: asyncio.Task[None]) -> None:
@@ -113,27 +113,24 @@ class Server(Ending, daphne.server.Server):
         if self.failure:
             reactor.stop()
 
-    def _end_soon(self, number: signal.Signals) -> None:
-        """Begin to end; SIGINT, when that has begun, takes the patience away, as with uvicorn."""
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._end())
+    def _shut_down_soon(self, number: signal.Signals) -> None:
+        """Begin to shut down; SIGINT, when that has begun, takes the patience away, as with uvicorn."""
+        if self._shutdown is None:
+            self._shutdown = asyncio.get_running_loop().create_task(self._shut_down())
         elif number == signal.SIGINT:
             self.is_hurried = True
 
-    async def _end(self) -> None:
-        """Take nothing new, see out what is under way, tell the application of the end, and stop the reactor."""
+    async def _shut_down(self) -> None:
+        """Take nothing new, drain what is under way, tell the application of the end, and stop the reactor."""
         try:
             if self._port is not None:
                 self._port.stopListening()
-            for channel in list(self.channels.values()):
-                channel.leave()
-            await self.see_out()
-            await wait_while(lambda: self.channels, FLUSH_SECONDS)
+            await self.drain()
             async with self.cleaning_up():
                 await self._lifespan.shutdown()
             # The end of the interpreter may crash over a task that is left; asyncio's own runner leaves none either.
             if rest := asyncio.all_tasks() - {asyncio.current_task()}:
-                await self.cancel(rest)
+                await cancel(rest)
         finally:
             reactor.stop()
 
@@ -142,17 +139,11 @@ class Server(Ending, daphne.server.Server):
         tasks = (details.get("application_instance") for details in self.connections.values())
         return {task for task in tasks if task}
 
-    def close_sockets(self) -> None:
-        """Close with 1012."""
-        for protocol in list(self.connections):
-            if isinstance(protocol, WebSocket):
-                protocol.leave()
-
-    def create_application(self, protocol: Any, scope: dict[str, Any]) -> asyncio.Queue[Any]:
-        """Start the application for one request or socket, and return the queue that it reads from."""
-        messages: asyncio.Queue[Any] = asyncio.Queue()
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Start the application for one request or socket, and return what it reads from."""
         scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
         scope["state"] = self._lifespan.state.copy()
+        messages: Any = protocol.body if scope["type"] == "http" else asyncio.Queue()
         receive: Callable[[], Any] = messages.get
         if scope["type"] == "websocket":
             scope.setdefault("scheme", "ws")
@@ -164,6 +155,12 @@ class Server(Ending, daphne.server.Server):
         self.connections[protocol]["application_instance"] = task
         task.add_done_callback(partial(self._application_ended, protocol))
         return messages
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        """Note that an exchange is over; Daphne's own breaks down when it hears of that twice."""
+        if details := self.connections.get(protocol):
+            details["disconnected"] = True
+            self._forget(protocol)
 
     @staticmethod
     async def _take(protocol: Any, messages: asyncio.Queue[Any]) -> Any:
@@ -180,9 +177,15 @@ class Server(Ending, daphne.server.Server):
     def _application_ended(self, protocol: Any, task: asyncio.Task[None]) -> None:
         """Report an application's failure at once, and see that its client is not left waiting."""
         error = None if task.cancelled() else task.exception()
-        if error:
+        if error and not isinstance(error, ClientGone):
             logger.error("Exception inside the application", exc_info=error)
-        details = self.connections.get(protocol, {})
-        details.pop("application_instance", None)
-        if "disconnected" not in details:
+        self.connections[protocol]["application_instance"] = None
+        if not self._forget(protocol):
             protocol.application_ended(failed=task.cancelled() or error is not None)
+
+    def _forget(self, protocol: Any) -> bool:
+        """Forget an exchange once both its client and its application are gone; return whether its client is."""
+        details = self.connections[protocol]
+        if "disconnected" in details and not details.get("application_instance"):
+            del self.connections[protocol]
+        return "disconnected" in details

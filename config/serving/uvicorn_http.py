@@ -1,149 +1,218 @@
 """HTTP as uvicorn speaks it, with the deadlines and bounds that it lacks.
 
-uvicorn waits for ever for the rest of a request, reads headers without a limit, keeps a connection that it closed until
-the client has taken the last byte, and resets one whose body it does not read, so that the client loses the answer.
+uvicorn waits for ever for the rest of a request, reads headers without a limit, parses any number of requests ahead,
+takes trailers for headers, and tells only the last of pipelined requests that its client has gone.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from config.serving import limits
-from web.errors import Problem
+from config.serving.connections import Connection, Connections, Hold
+from config.serving.intake import Intake
+from config.serving.limits import Refused
+
+VERSIONS: Final = ("1.0", "1.1")
 
 
 class Protocol(HttpToolsProtocol):
-    """One HTTP connection, with a deadline whenever it is the client's turn."""
+    """One HTTP connection, as ``Intake`` allows it."""
 
-    _deadline: asyncio.TimerHandle | None = None
-    # Bytes of the present request's head, and bytes that the parser has kept to itself so far.
-    _head_bytes = 0
+    is_socket = False
+    connection: Connection
+    _intake: Intake
+    # Bytes that the parser has kept to itself so far: of a head, of a chunk's, or of trailers.
     _unparsed_bytes = 0
-    _body_bytes = 0
-    _is_refused = False
+    _is_in_head = False
+    # Bytes read since the first of the requests that wait for the one that is being answered.
+    _backlog_bytes = 0
+    # The request that is being answered; ``cycle`` is the one that was parsed last.
+    _answered_cycle: RequestResponseCycle | None = None
+    # Why nothing more is parsed. Its client is told once the answers under way are given.
+    _refusal: Refused | None = None
+
+    def __init__(self, *arguments: Any, clients: Connections, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._clients = clients
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to count: a connection that says nothing is cut."""
+        """Take the connection in: from here on it has its deadlines."""
         super().connection_made(transport)
-        self._expect_within(settings.REQUEST_HEAD_SECONDS)
+        self.connection = self._clients.open(self, transport, transport, self.client[0] if self.client else "")
+        self._intake = Intake(self.connection)
+        # The application is only one of those for whom reading is paused.
+        self.flow = FlowControl(self.connection)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self._expect_within(None)
+        """Let the application know, and forget the connection."""
+        self._clients.close(self.connection)
+        if self._is_answering and (cycle := self._answered_cycle):
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in; the parser may not hoard more of them than a head is long."""
-        if self._is_refused:
+        """Parse what comes; what a refused client sends is thrown away."""
+        if self._refusal or self.connection.is_refused:
+            self.connection.discard(len(data))
             return
         self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._unparsed_bytes > limits.HEAD_BYTES:
-            self.send_400_response("The request's headers are too large.")
+        if self._unparsed_bytes and not self._refusal:
+            try:
+                self._intake.take_unparsed(len(data), self._unparsed_bytes)
+            except Refused as refused:
+                self._refuse(refused)
+        if self.pipeline:
+            self._backlog_bytes += len(data)
+            if self._backlog_bytes > limits.BACKLOG_BYTES:
+                self.connection.hold(Hold.BACKLOG)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._head_bytes = 0
-        self._body_bytes = 0
-        self._expect_within(settings.REQUEST_HEAD_SECONDS)
+        self._is_in_head = True
+        self._intake.begin()
 
     def on_url(self, url: bytes) -> None:
         """Count the address."""
-        self._count(url)
+        self._check(self._intake.take_head, len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        self._count(name, value)
-        super().on_header(name, value)
-        if len(self.headers) > limits.HEADERS:
-            raise ValueError("too many headers")
+        """Count a header; one behind the body is no header of the request."""
+        self._check(self._intake.take_header, len(name) + len(value))
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The body is next; one that says it will be too large is refused before the first byte of it."""
         self._unparsed_bytes = 0
-        self._expect_within(settings.REQUEST_BODY_SECONDS)
-        is_free = self.cycle is None or self.cycle.response_complete
-        if is_free and _declared_length(self.headers) > settings.MAX_BODY_BYTES:
-            self._refuse(limits.too_large())
-        else:
-            super().on_headers_complete()
+        self._is_in_head = False
+        if self.parser.get_http_version() not in VERSIONS:
+            self._stop(Refused(limits.bad_request("The version of HTTP is none that is spoken here.")))
+        self._check(self._intake.complete_head, [value for name, value in self.headers if name == b"content-length"])
+        if self._is_answering:
+            if len(self.pipeline) >= limits.PIPELINED_REQUESTS:
+                self._stop(Refused(limits.too_many_requests(), is_costly=True))
+            if self.parser.should_upgrade() and self._should_upgrade():
+                self._stop(Refused(limits.bad_request("A WebSocket cannot begin while a request is answered.")))
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body, unless it is one too many."""
+        """Take a piece of the body."""
         self._unparsed_bytes = 0
-        self._body_bytes += len(body)
-        if self._is_refused:
-            return
-        if self._body_bytes > settings.MAX_BODY_BYTES and not self.cycle.response_started:
-            self.cycle.disconnected = True
-            self._refuse(limits.too_large())
-            self.cycle.message_event.set()
-        else:
-            super().on_body(body)
+        self._check(self._intake.take_body, len(body))
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: now it is our turn."""
+        """The request is whole: now it is our turn, unless it has been answered already."""
         self._unparsed_bytes = 0
-        if not self._is_refused:
-            self._expect_within(None)
-            super().on_message_complete()
+        super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False
+        if self._is_answering:
+            self.connection.expect_within(None)
+        else:
+            self.connection.rest()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._backlog_bytes = 0
+            self.connection.release(Hold.BACKLOG)
+            if not self.cycle.more_body:
+                self.connection.rest()
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        super().pause_writing()
+        self.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        super().resume_writing()
+        self.connection.resume_writing()
+
+    def shut_down(self) -> None:
+        """The server ends: close, but let the answer under way finish."""
+        self.shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over; WebSockets have pings of their own."""
-        self._expect_within(None)
+        """Hand the connection over: the application has REQUEST_HEAD_SECONDS to accept it; then it has pings."""
+        self.connection.expect_within(settings.REQUEST_HEAD_SECONDS)
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse in the shape of every other error."""
-        self._refuse(limits.bad_request(msg))
+        """Refuse for the reason that a callback of the parser gave, or for what the parser itself cannot read."""
+        self._refuse(self._refusal or Refused(limits.bad_request(msg)))
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Cut a connection that asks for nothing more, even if it has not taken its last answer."""
-        self.transport.abort()
+    @property
+    def _is_answering(self) -> bool:
+        return self._answered_cycle is not None and not self._answered_cycle.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered_cycle = cycle
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(partial(self._answered, cycle))
+        task.add_done_callback(partial(self._ended, cycle))
         self.tasks.add(task)
 
-    def _answered(self, cycle: RequestResponseCycle, task: asyncio.Task[None]) -> None:
+    def _ended(self, cycle: RequestResponseCycle, task: asyncio.Task[None]) -> None:
         """Cut a connection whose answer broke off; one that is being closed has LINGER_SECONDS to take the rest."""
-        if self._is_refused:
+        if self.connection.is_refused:
             return
         if not cycle.response_complete:
             self.transport.abort()
         elif self.transport.is_closing():
-            self._expect_within(settings.LINGER_SECONDS)
+            self.connection.expect_within(settings.LINGER_SECONDS)
+        elif self._refusal and not self._is_answering:
+            self.connection.refuse(self._refusal.problem, is_costly=self._refusal.is_costly)
 
-    def _refuse(self, error: Problem) -> None:
-        """Answer without the application, and hang up; what the client still sends is thrown away for a while."""
-        if self._is_refused or self.transport.is_closing():
+    def _check(self, take: Callable[[Any], None], what: object) -> None:
+        """Have the parser stop at what is too much."""
+        try:
+            take(what)
+        except Refused as refused:
+            self._stop(refused)
+
+    def _stop(self, refusal: Refused) -> None:
+        self._refusal = refusal
+        raise refusal
+
+    def _refuse(self, refusal: Refused) -> None:
+        """Answer without the application, and hang up; after the answers under way, if there are any."""
+        self._refusal = refusal
+        is_in_body = self.cycle is not None and self.cycle.more_body
+        if is_in_body and self.cycle is self._answered_cycle:
+            self._refuse_rest(refusal)
             return
-        self._is_refused = True
-        self.flow.resume_reading()
-        self.transport.write(limits.raw_response(error))
-        self.transport.write_eof()
-        self._expect_within(settings.LINGER_SECONDS)
+        if is_in_body:
+            # It waits behind others, and will not be answered.
+            self.pipeline.popleft()
+        if self._is_answering:
+            self.connection.hold(Hold.REFUSED)
+        else:
+            self.connection.refuse(refusal.problem, is_costly=refusal.is_costly)
 
-    def _expect_within(self, seconds: float | None) -> None:
-        """Cut the connection unless the next step comes in time; None: wait for no step."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
-
-    def _count(self, *pieces: bytes) -> None:
-        """Raise ValueError, which makes the request invalid, once its head is too large."""
-        self._head_bytes += sum(map(len, pieces))
-        if self._head_bytes > limits.HEAD_BYTES:
-            raise ValueError("head too large")
-
-
-def _declared_length(headers: list[tuple[bytes, bytes]]) -> int:
-    declared = next((value for name, value in headers if name == b"content-length"), b"0")
-    return int(declared) if declared.isdigit() else 0
+    def _refuse_rest(self, refusal: Refused) -> None:
+        """Take no more of a request whose head the application has."""
+        cycle = self.cycle
+        if cycle.response_started and not cycle.response_complete:
+            self.transport.abort()
+            return
+        cycle.disconnected = True
+        self.connection.refuse(None if cycle.response_complete else refusal.problem, is_costly=refusal.is_costly)
+        cycle.message_event.set()

@@ -5,47 +5,49 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import Any, cast
 
 import uvicorn
 from asgiref.typing import ASGI3Application
 from django.conf import settings
 
-from config.serving.shutdown import FLUSH_SECONDS, Ending, wait_while
+from config.serving import sockets
+from config.serving.connections import Connections
+from config.serving.shutdown import Draining
 from config.serving.uvicorn_http import Protocol
 from config.serving.uvicorn_websocket import WebSocket
 
-# For requests to end by themselves once their clients are gone.
-HANG_UP_SECONDS: Final = 0.3
 
-
-class Server(Ending, uvicorn.Server):
+class Server(Draining, uvicorn.Server):
     """uvicorn's server, whose process ends with exit code 0."""
 
     def __init__(
         self, application: ASGI3Application, listener: socket.socket, on_listening: Callable[[], None]
     ) -> None:
+        self.clients = Connections(sockets.most_connections(), settings.CONNECTIONS_PER_ADDRESS)
         super().__init__(
             uvicorn.Config(
                 application,
                 interface="asgi3",
                 loop="uvloop",
-                http=Protocol,
-                ws=WebSocket,
+                http=cast(Any, partial(Protocol, clients=self.clients)),
+                ws=cast(Any, partial(WebSocket, clients=self.clients)),
                 ws_max_size=settings.MAX_BODY_BYTES,
                 # One small frame per token: compressing them costs more than it saves.
                 ws_per_message_deflate=False,
                 lifespan="auto",
                 log_config=None,
-                log_level="warning",
+                # Its warnings are about what any client can send.
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 # Whom to believe a forwarded address is for a reverse proxy's set-up to say, not for a default.
                 proxy_headers=False,
                 timeout_keep_alive=settings.KEEP_ALIVE_SECONDS,
-                # What comes before is ``see_out``.
-                timeout_graceful_shutdown=FLUSH_SECONDS,
+                # What comes before is ``drain``.
+                timeout_graceful_shutdown=1,
             )
         )
         self._listener = listener
@@ -63,16 +65,10 @@ class Server(Ending, uvicorn.Server):
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing new, see out what is under way, and tell the application of the end."""
+        """Take nothing new, drain what is under way, and tell the application of the end."""
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            # Idle ones are closed, the others after their answer.
-            if isinstance(connection, Protocol):
-                connection.shutdown()
-        await self.see_out()
-        await wait_while(lambda: self.server_state.connections, FLUSH_SECONDS)
-        self._hang_up()
+        await self.drain()
         async with self.cleaning_up():
             await super().shutdown(sockets)
 
@@ -80,25 +76,8 @@ class Server(Ending, uvicorn.Server):
         """Return the application's tasks."""
         return set(self.server_state.tasks)
 
-    async def cancel(self, tasks: set[asyncio.Task[None]]) -> None:
-        """Hang up first: uvicorn writes a traceback for each that is cancelled while somebody is there."""
-        self._hang_up()
-        await wait_while(self.running, HANG_UP_SECONDS)
-        if tasks := self.running():
-            await super().cancel(tasks)
-
-    def _hang_up(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-
-    def close_sockets(self) -> None:
-        """Close with 1012, as uvicorn does when it ends."""
-        for connection in list(self.server_state.connections):
-            if not isinstance(connection, Protocol):
-                connection.shutdown()
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; SIGINT, when that has begun, takes the patience away."""
+        """Begin to shut down; SIGINT, when that has begun, takes the patience away."""
         self.is_hurried |= self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 

@@ -18,10 +18,16 @@ from tests.patience import PATIENCE_SECONDS
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+UPGRADE = (
+    b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
 class TinySite:
     """``tests.config.tiny_site`` in a process of its own; clients have a second for everything, it has five to end."""
 
-    def __init__(self, server: str, folder: Path) -> None:
+    def __init__(self, server: str, folder: Path, *, most_files: int | None = None, **settings: str) -> None:
         environment = os.environ | {
             "DATA_DIR": str(folder),
             "REQUEST_HEAD_SECONDS": "1",
@@ -30,14 +36,19 @@ class TinySite:
             "LINGER_SECONDS": "1",
             "SHUTDOWN_SECONDS": "5",
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.config.tiny_site", server],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        command = [sys.executable, "-m", "tests.config.tiny_site", server]
+        if most_files:
+            command = ["sh", "-c", f'ulimit -n {most_files} && exec "$@"', "sh", *command]
+        self._errors = folder / "errors"
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment | settings,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         assert self.process.stdout is not None
         self.output = self.process.stdout
         self.port = int(self.output.readline())
@@ -47,6 +58,17 @@ class TinySite:
         client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
         client.sendall(request)
         return client
+
+    def open_socket(self, path: str) -> socket.socket:
+        """Open a WebSocket whose frames the test writes itself, since no library is as rude as this."""
+        client = self.connect(UPGRADE % path.encode())
+        assert client.recv(12) == b"HTTP/1.1 101"
+        return client
+
+    @property
+    def errors(self) -> str:
+        """What the process has written to its log."""
+        return self._errors.read_text()
 
     def counts(self) -> Counter[str]:
         """Return what the application saw so far."""

@@ -122,6 +122,11 @@ async def _endless_socket(receive: Any, send: Any) -> None:
     counts[(await gone)["type"]] += 1
 
 
+async def _undecided_socket(receive: Any, send: Any) -> None:
+    """Neither accept nor refuse."""
+    await asyncio.sleep(3600)
+
+
 async def _deaf_socket(receive: Any, send: Any) -> None:
     """Accept, and never read."""
     await receive()
@@ -138,7 +143,12 @@ _PAGES: dict[str, Any] = {
     "/broken": _broken,
     "/half": _half,
 }
-_SOCKETS: dict[str, Any] = {"/echo": _echo, "/endless": _endless_socket, "/deaf": _deaf_socket}
+_SOCKETS: dict[str, Any] = {
+    "/echo": _echo,
+    "/endless": _endless_socket,
+    "/deaf": _deaf_socket,
+    "/undecided": _undecided_socket,
+}
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """WebSockets on either server: that they work, and that neither end can fill the memory."""
 
-import socket
 import time
 
 import pytest
@@ -18,16 +17,6 @@ ALLOWED = 10_000_000
 FRAME = b"\x81\xff" + (1_000_000).to_bytes(8) + bytes(4) + b"x" * 1_000_000
 
 
-def open_raw(tiny: TinySite, path: str) -> socket.socket:
-    """Open a WebSocket whose frames the test writes itself, since no library is as rude as this."""
-    client = tiny.connect(
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
-    )
-    assert client.recv(12) == b"HTTP/1.1 101"
-    return client
-
-
 def test_messages_go_both_ways_and_closing_is_heard(tiny: TinySite) -> None:
     closed = tiny.counts()["closed 1000"]
     with connect(f"ws://127.0.0.1:{tiny.port}/echo") as client:
@@ -39,7 +28,7 @@ def test_messages_go_both_ways_and_closing_is_heard(tiny: TinySite) -> None:
 
 def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tiny: TinySite) -> None:
     before, gone = tiny.resident_bytes(), tiny.counts()["websocket.disconnect"]
-    client = open_raw(tiny, "/endless")
+    client = tiny.open_socket("/endless")
     time.sleep(1.5)
     assert tiny.resident_bytes() - before < ALLOWED
     client.close()
@@ -48,7 +37,7 @@ def test_a_reader_that_reads_nothing_costs_little_and_is_missed_when_it_goes(tin
 
 def test_a_client_that_says_goodbye_in_mid_stream_is_missed(tiny: TinySite) -> None:
     gone = tiny.counts()["websocket.disconnect"]
-    with open_raw(tiny, "/endless") as client:
+    with tiny.open_socket("/endless") as client:
         client.recv(65_536)
         client.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
         while client.recv(1_000_000):
@@ -65,7 +54,7 @@ def test_sending_on_a_daphne_socket_that_is_closed_fails_as_asgi_says() -> None:
 
 def test_an_application_that_reads_nothing_is_not_flooded(tiny: TinySite) -> None:
     before = tiny.resident_bytes()
-    with open_raw(tiny, "/deaf") as client:
+    with tiny.open_socket("/deaf") as client:
         client.settimeout(1)
         sent = 0
         try:
@@ -99,7 +88,7 @@ def test_an_application_closes_with_any_code(tiny: TinySite, code: int) -> None:
 
 def test_one_endless_frame_costs_little(tiny: TinySite) -> None:
     before = tiny.resident_bytes()
-    with open_raw(tiny, "/echo") as client:
+    with tiny.open_socket("/echo") as client:
         try:
             client.sendall(b"\x81\xff" + (400_000_000).to_bytes(8) + bytes(4))
             for _ in range(400):
