@@ -27,8 +27,8 @@ class Write(NamedTuple):
     then: "Write | None" = None
 
 
-class Spender(NamedTuple):
-    """Who spends, in opaque ids: what a hold is for, and where budgets will look."""
+class Attribution(NamedTuple):
+    """What a hold and its charge are for, in opaque ids: the run, and the project and key whose budgets count them."""
 
     run: str
     project: str
@@ -99,7 +99,7 @@ class HoldRow:
     account_id: int
     amount_nano: int
     state: str
-    spender: Spender
+    attribution: Attribution
     expires_at: datetime
     read: tuple[str, int] | None
     ended_at: datetime | None = None
@@ -160,30 +160,32 @@ class Book:
             raise HoldEnded(hold_id, hold.state)
         return hold
 
-    def budgets_of(self, account_id: int, spender: Spender) -> list[BudgetRow]:
-        """Return the budgets that limit the spender."""
+    def budgets_of(self, account_id: int, attribution: Attribution) -> list[BudgetRow]:
+        """Return the budgets that count what is attributed so: the team's, the project's and the key's."""
         if not self.budgets:
             return []
-        names = ((TEAM, ""), (PROJECT, spender.project), (KEY, spender.key))
+        names = ((TEAM, ""), (PROJECT, attribution.project), (KEY, attribution.key))
         return [budget for name in names for budget in self.budgets.get((account_id, *name), ())]
 
-    def room_nano(self, account_id: int, spender: Spender) -> int:
-        """Return the most that the spender can set aside: the tightest of the balance and the budgets wins."""
-        budgets = self.budgets_of(account_id, spender)
+    def room_nano(self, account_id: int, attribution: Attribution) -> int:
+        """Return the most that can be set aside: the tightest of the balance and the budgets wins."""
+        budgets = self.budgets_of(account_id, attribution)
         return max(min([self.account(account_id).available_nano, *(budget.available_nano for budget in budgets)]), 0)
 
-    def refusal(self, account_id: int, spender: Spender, needed_nano: int, own_nano: int = 0) -> InsufficientCredits:
+    def refusal(
+        self, account_id: int, attribution: Attribution, needed_nano: int, own_nano: int = 0
+    ) -> InsufficientCredits:
         """Return why so much cannot be held; ``own_nano`` of it is what the hold has already.
 
         Of the limits that refuse, it names one that would refuse without other holds too, if there is such a one.
         """
         account = self.account(account_id)
-        limits: list[AccountRow | BudgetRow] = [account, *self.budgets_of(account_id, spender)]
+        limits: list[AccountRow | BudgetRow] = [account, *self.budgets_of(account_id, attribution)]
         refusing = [limit for limit in limits if limit.available_nano + own_nano < needed_nano]
         tightest = min(refusing, key=lambda limit: (limit.capacity_nano >= needed_nano, limit.available_nano))
         refused_by: BudgetLimit | None = tightest.description if isinstance(tightest, BudgetRow) else None
         return InsufficientCredits(
-            available_nano=self.room_nano(account_id, spender) + own_nano,
+            available_nano=self.room_nano(account_id, attribution) + own_nano,
             balance_nano=account.balance_nano,
             needed_nano=needed_nano,
             refused_by=refused_by or "balance",
@@ -217,17 +219,17 @@ class Book:
         amount_nano: int,
         *,
         lost_nano: int = 0,
-        spender: Spender | None = None,
+        attribution: Attribution | None = None,
         price: str = "",
         actor: str = "",
         reason: str = "",
     ) -> EntryRecord:
-        """Append an entry and move the balance with it; a spender's entry is a charge, and counts in the budgets."""
+        """Append an entry and move the balance; one with an attribution is a charge, and counts in the budgets."""
         account.balance_nano += amount_nano
         account.entry_count += 1
-        run, project, key = spender or ("", "", "")
-        if spender:
-            for budget in self.budgets_of(account.account_id, spender):
+        run, project, key = attribution or ("", "", "")
+        if attribution:
+            for budget in self.budgets_of(account.account_id, attribution):
                 budget.spent_nano -= amount_nano
         entry = EntryRecord(
             account.account_id,
@@ -259,5 +261,5 @@ class Book:
 
     def _hold(self, hold: HoldRow, change_nano: int) -> None:
         self.accounts[hold.account_id].held_nano += change_nano
-        for budget in self.budgets_of(hold.account_id, hold.spender):
+        for budget in self.budgets_of(hold.account_id, hold.attribution):
             budget.held_nano += change_nano

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from credits.budgets.rows import DAY, BudgetRow, month_of, window_start
 from credits.errors import LedgerError
 from credits.ledger import statements as sql
-from credits.ledger.book import AccountRow, Book, HoldRow, PlanRow, Spender
+from credits.ledger.book import AccountRow, Attribution, Book, HoldRow, PlanRow
 from credits.ledger.database import Database, opened
 from credits.ledger.operations import Operation
 
@@ -67,9 +67,9 @@ def _read(database: Database, operations: Sequence[Operation[object]]) -> tuple[
     now = clock if isinstance(clock, datetime) else datetime.fromisoformat(clock)
     accounts = {account_id: AccountRow(account_id, *row) for _, _, account_id, *row in locked}
     holds = [_hold(row) for row in database.read(texts.holds, hold_ids, listed(accounts), now)]
-    spenders = {operation.spender for operation in operations if operation.spender}
-    spenders.update(hold.spender for hold in holds)
-    budgets = _lock_budgets(database, accounts, spenders)
+    attributions = {operation.attribution for operation in operations if operation.attribution}
+    attributions.update(hold.attribution for hold in holds)
+    budgets = _lock_budgets(database, accounts, attributions)
     # A window that has begun goes on if the clock is set back, and what happens now happens in it.
     now = max([now, *(budget.window_start for budget in budgets)])
     book = Book(now, accounts, {hold.hold_id: hold for hold in holds})
@@ -79,9 +79,13 @@ def _read(database: Database, operations: Sequence[Operation[object]]) -> tuple[
     return book, transaction
 
 
-def _lock_budgets(database: Database, accounts: dict[int, AccountRow], spenders: set[Spender]) -> list[BudgetRow]:
-    """Lock the budgets that the spenders may touch; the teams' own have no reference."""
-    references = {""} | {spender.project for spender in spenders} | {spender.key for spender in spenders}
+def _lock_budgets(
+    database: Database, accounts: dict[int, AccountRow], attributions: set[Attribution]
+) -> list[BudgetRow]:
+    """Lock the budgets that the attributions may touch; the teams' own have no reference."""
+    references = (
+        {""} | {attribution.project for attribution in attributions} | {attribution.key for attribution in attributions}
+    )
     listed = database.listed
     budgets = [
         BudgetRow(*row) for row in database.read(database.texts.lock_budgets, listed(accounts), listed(references))
@@ -105,7 +109,7 @@ def _hold(row: tuple[Any, ...]) -> HoldRow:
         account_id,
         amount_nano,
         state,
-        Spender(run, project, key),
+        Attribution(run, project, key),
         _aware(expires_at),
         read=(state, amount_nano),
     )
@@ -125,7 +129,9 @@ def _write(database: Database, book: Book) -> None:
         if hold.read:
             old_holds.append((hold.amount_nano, hold.state, *times, hold.hold_id, *hold.read))
         else:
-            new_holds.append((hold.hold_id, hold.account_id, hold.amount_nano, hold.state, *hold.spender, now, *times))
+            new_holds.append(
+                (hold.hold_id, hold.account_id, hold.amount_nano, hold.state, *hold.attribution, now, *times)
+            )
     accounts = [
         (*row.state, row.entry_hash, row.account_id, *row.read)
         for row in book.accounts.values()

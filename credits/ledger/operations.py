@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from credits.ledger.book import EXPIRED, OPEN, RELEASED, SETTLED, Book, HoldRow, Spender, Write
+from credits.ledger.book import EXPIRED, OPEN, RELEASED, SETTLED, Attribution, Book, HoldRow, Write
 from credits.models import Entry
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -64,7 +64,7 @@ class Operation(ABC, Generic[Result_co]):
         return None
 
     @property
-    def spender(self) -> Spender | None:
+    def attribution(self) -> Attribution | None:
         """Who will spend, for an operation whose hold is not there yet: the group reads the budgets of these."""
         return None
 
@@ -90,14 +90,14 @@ class OnHold(Operation[Result_co]):
 class Take(Operation[Held]):
     """Open a hold for the amount, or for as much of it as there is, if that is no less than the minimum."""
 
-    __slots__ = ("_account_id", "_spender", "amount_nano", "minimum_nano", "new_id", "seconds")
+    __slots__ = ("_account_id", "_attribution", "amount_nano", "minimum_nano", "new_id", "seconds")
 
     def __init__(
         self,
         new_id: UUID,
         account_id: int,
         amount_nano: int,
-        spender: Spender,
+        attribution: Attribution,
         seconds: float,
         *,
         minimum_nano: int | None = None,
@@ -106,7 +106,7 @@ class Take(Operation[Held]):
         self._account_id = account_id
         self.amount_nano = amount_nano
         self.minimum_nano = amount_nano if minimum_nano is None else minimum_nano
-        self._spender = spender
+        self._attribution = attribution
         self.seconds = seconds
 
     @property
@@ -115,18 +115,20 @@ class Take(Operation[Held]):
         return self._account_id
 
     @property
-    def spender(self) -> Spender:
+    def attribution(self) -> Attribution:
         """Who spends."""
-        return self._spender
+        return self._attribution
 
     def apply(self, book: Book) -> Held:
         """Set the amount aside if it is available."""
-        room_nano = book.room_nano(self._account_id, self._spender)
+        room_nano = book.room_nano(self._account_id, self._attribution)
         if self.minimum_nano > room_nano:
-            raise book.refusal(self._account_id, self._spender, self.minimum_nano)
+            raise book.refusal(self._account_id, self._attribution, self.minimum_nano)
         amount_nano = min(self.amount_nano, room_nano)
         expires_at = book.now + timedelta(seconds=self.seconds)
-        book.add(HoldRow(self.new_id.hex, self._account_id, amount_nano, OPEN, self._spender, expires_at, read=None))
+        book.add(
+            HoldRow(self.new_id.hex, self._account_id, amount_nano, OPEN, self._attribution, expires_at, read=None)
+        )
         return Held(self.new_id, self._account_id, amount_nano, expires_at)
 
 
@@ -144,10 +146,10 @@ class Extend(OnHold[Held]):
     def apply(self, book: Book) -> Held:
         """Set more aside if it is available; the amounts in a refusal are those of the whole hold."""
         hold = book.hold(self.hold_id, OPEN)
-        room_nano = book.room_nano(hold.account_id, hold.spender)
+        room_nano = book.room_nano(hold.account_id, hold.attribution)
         if self.minimum_nano > room_nano:
             needed_nano = hold.amount_nano + self.minimum_nano
-            raise book.refusal(hold.account_id, hold.spender, needed_nano, own_nano=hold.amount_nano)
+            raise book.refusal(hold.account_id, hold.attribution, needed_nano, own_nano=hold.amount_nano)
         book.grow(hold, min(self.amount_nano, room_nano), book.now + timedelta(seconds=self.seconds))
         return Held(self.hold_id, hold.account_id, hold.amount_nano, hold.expires_at)
 
@@ -173,7 +175,7 @@ class Settle(OnHold[Settlement]):
         set_aside_nano = hold.amount_nano if hold.state == OPEN else 0
         book.end(hold, SETTLED if self.cost_nano else RELEASED)
         charged_nano = min(self.cost_nano, account.available_nano)
-        for budget in book.budgets_of(hold.account_id, hold.spender):
+        for budget in book.budgets_of(hold.account_id, hold.attribution):
             charged_nano = min(charged_nano, max(budget.available_nano, set_aside_nano))
         lost_nano = self.cost_nano - charged_nano
         sequence = None
@@ -183,7 +185,7 @@ class Settle(OnHold[Settlement]):
                 Entry.Kind.CHARGE,
                 -charged_nano,
                 lost_nano=lost_nano,
-                spender=hold.spender,
+                attribution=hold.attribution,
                 price=self.price,
             ).sequence
         book.write(self.write)

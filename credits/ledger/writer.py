@@ -1,7 +1,7 @@
 """The one writer of this process: a thread with a database connection of its own, which commits in groups.
 
-Whatever arrives while one group is being committed forms the next group. Callers come from any event loop; each awaits
-its own outcome, and a group wakes each loop once.
+Whatever arrives while one group is being committed forms the next group. Callers come from any event loop: what one
+turn of a loop submits is put into the queue at once, and each group wakes each loop once.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
+from uuid import UUID
 
 from django.db import connection
 
@@ -27,61 +28,74 @@ logger = logging.getLogger(__name__)
 GROUP_LIMIT: Final = 256
 
 Result = TypeVar("Result")
+# Is given the operation's result, or the exception that says why there is none.
+OnDone = Callable[[Any], None]
 
 
-@dataclass(slots=True)
-class _Ticket:
-    """An operation and who awaits it; nobody, for one that the ledger asks of itself."""
+class Submission:
+    """An operation, and whom its outcome is told; nobody, for one that the ledger asks of itself."""
 
-    operation: Operation[object]
-    loop: asyncio.AbstractEventLoop | None = None
-    future: asyncio.Future[Any] | None = None
+    __slots__ = ("loop", "on_done", "operation")
+
+    def __init__(
+        self, operation: Operation[Any], loop: asyncio.AbstractEventLoop | None = None, on_done: OnDone | None = None
+    ) -> None:
+        self.operation = operation
+        self.loop = loop
+        self.on_done = on_done
 
 
-class _Mail:
-    """What one group has to say to one event loop."""
+class _Delivery:
+    """What one group has to tell one event loop."""
 
-    __slots__ = ("_events", "_outcomes", "tickets")
+    __slots__ = ("events", "outcomes")
 
     def __init__(self) -> None:
-        self.tickets: list[_Ticket] = []
-        self._outcomes: list[object] = []
-        self._events: list[asyncio.Event] = []
-
-    def add(self, ticket: _Ticket, outcome: object) -> None:
-        self.tickets.append(ticket)
-        self._outcomes.append(outcome)
-
-    def wake(self, event: asyncio.Event) -> None:
-        self._events.append(event)
+        self.outcomes: list[tuple[Submission, object]] = []
+        self.events: list[asyncio.Event] = []
 
     def deliver(self) -> None:
         """Hand out the outcomes; runs in the event loop."""
-        for ticket, outcome in zip(self.tickets, self._outcomes, strict=True):
-            future = ticket.future
-            if future is None or future.done():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-        for event in self._events:
+        for submission, outcome in self.outcomes:
+            assert submission.on_done
+            try:
+                submission.on_done(outcome)
+            except Exception:
+                logger.exception("The outcome of %s was not taken", type(submission.operation).__name__)
+        for event in self.events:
             event.set()
-
-    def taken(self) -> list[Held]:
-        """Return the holds whose takers will never hear of them, for a loop that is gone."""
-        return [outcome for outcome in self._outcomes if isinstance(outcome, Held)]
 
 
 class Writer:
     """Commits operations in groups, on a thread that starts with the first of them."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[_Ticket | None] = SimpleQueue()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget every caller: those of a process are not those of its fork, which has neither their thread."""
+        self._queue: SimpleQueue[Sequence[Submission] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        # What the present turn of each loop has submitted.
+        self._turns: dict[asyncio.AbstractEventLoop, list[Submission]] = {}
         self._watchers: dict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
         self._watching = threading.Lock()
+
+    def submit_callback(
+        self, operation: Operation[Any], loop: asyncio.AbstractEventLoop, on_done: OnDone | None
+    ) -> None:
+        """Have the operation committed, and call back in the loop with its result or its refusal.
+
+        For the loop's own thread. Operations are applied in the order in which they were submitted.
+        """
+        submission = Submission(operation, loop, on_done)
+        turn = self._turns.get(loop)
+        if turn is None:
+            self._turns[loop] = [submission]
+            loop.call_soon(self._end_turn, loop)
+        else:
+            turn.append(submission)
 
     async def submit(self, operation: Operation[Result]) -> Result:
         """Have the operation committed and return its result, or raise its refusal.
@@ -90,12 +104,17 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._put(_Ticket(operation, loop, future))
+        self.submit_callback(operation, loop, partial(_resolve, future))
         return cast(Result, await future)
 
-    def submit_unheard(self, operation: Operation[object]) -> None:
-        """Have the operation committed; nobody awaits its outcome."""
-        self._put(_Ticket(operation))
+    def give_back(self, hold_id: UUID, loop: asyncio.AbstractEventLoop) -> None:
+        """Release a hold whose taker, in that loop, will not hear of it; it may be still to be taken."""
+        release = Settle(hold_id, 0, "", None)
+        if _running_loop() is loop:
+            self.submit_callback(release, loop, None)
+        else:
+            self._end_turns()
+            self._put([Submission(release)])
 
     @contextmanager
     def watch(self, account_id: int) -> Iterator[asyncio.Event]:
@@ -113,15 +132,27 @@ class Writer:
                     del self._watchers[account_id]
 
     def close(self) -> None:
-        """Commit what was submitted, end the thread and close its connection; the next submit starts another."""
+        """Commit what was submitted, end the thread and close its connection; the next submission starts another."""
+        self._end_turns()
         with self._starting:
             if self._thread:
                 self._queue.put(None)
                 self._thread.join()
                 self._thread = None
 
-    def _put(self, ticket: _Ticket) -> None:
-        self._queue.put(ticket)
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what the loop's turn has submitted into the queue."""
+        if turn := self._turns.pop(loop, None):
+            self._put(turn)
+
+    def _end_turns(self) -> None:
+        """Do so for the loops that have stopped in the middle of a turn; one that runs does it itself."""
+        for loop in list(self._turns):
+            if not loop.is_running():
+                self._end_turn(loop)
+
+    def _put(self, submissions: Sequence[Submission]) -> None:
+        self._queue.put(submissions)
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
@@ -131,67 +162,83 @@ class Writer:
     def _work(self) -> None:
         """Commit groups until told to stop."""
         try:
-            while (ticket := self._queue.get()) is not None:
-                group, goes_on = self._gather(ticket)
-                try:
-                    self._commit(group)
-                except Exception:
-                    logger.exception("The ledger could not report a group of %d", len(group))
+            while (submissions := self._queue.get()) is not None:
+                waiting, goes_on = self._gather(submissions)
+                for start in range(0, len(waiting), GROUP_LIMIT):
+                    group = waiting[start : start + GROUP_LIMIT]
+                    try:
+                        self._commit(group)
+                    except Exception:
+                        logger.exception("The ledger could not report a group of %d", len(group))
                 if not goes_on:
                     return
         finally:
             connection.close()
 
-    def _gather(self, first: _Ticket) -> tuple[list[_Ticket], bool]:
-        """Return the next group, and whether another may follow it."""
-        group = [first]
-        while len(group) < GROUP_LIMIT:
+    def _gather(self, first: Sequence[Submission]) -> tuple[Sequence[Submission], bool]:
+        """Return what is waiting, and whether more may follow it."""
+        waiting = list(first)
+        while len(waiting) < GROUP_LIMIT:
             try:
-                ticket = self._queue.get_nowait()
+                submissions = self._queue.get_nowait()
             except Empty:
                 break
-            if ticket is None:
-                return group, False
-            group.append(ticket)
-        return group, True
+            if submissions is None:
+                return waiting, False
+            waiting.extend(submissions)
+        return waiting, True
 
-    def _commit(self, group: list[_Ticket]) -> None:
+    def _commit(self, group: Sequence[Submission]) -> None:
         """Commit a group and tell each event loop once."""
-        operations = [ticket.operation for ticket in group]
+        operations = [submission.operation for submission in group]
         began_at = time.perf_counter()
         committed = commit(operations)
         seconds = time.perf_counter() - began_at
-        mail: dict[asyncio.AbstractEventLoop, _Mail] = {}
-        for ticket, outcome in zip(group, committed.outcomes, strict=True):
-            if ticket.loop:
-                mail.setdefault(ticket.loop, _Mail()).add(ticket, outcome)
+        deliveries: dict[asyncio.AbstractEventLoop, _Delivery] = {}
+        for submission, outcome in zip(group, committed.outcomes, strict=True):
+            if submission.loop and submission.on_done:
+                deliveries.setdefault(submission.loop, _Delivery()).outcomes.append((submission, outcome))
         with self._watching:
             for account_id in committed.freed & self._watchers.keys():
                 for loop, event in self._watchers[account_id]:
-                    mail.setdefault(loop, _Mail()).wake(event)
-        for loop, letters in mail.items():
+                    deliveries.setdefault(loop, _Delivery()).events.append(event)
+        for loop, delivery in deliveries.items():
             try:
-                loop.call_soon_threadsafe(letters.deliver)
+                loop.call_soon_threadsafe(delivery.deliver)
             except RuntimeError:
                 # The loop was closed. Its holds would stay until they expire: give them back now.
-                for held in letters.taken():
-                    self._queue.put(_Ticket(Settle(held.id, 0, "", None)))
+                for _, outcome in delivery.outcomes:
+                    if isinstance(outcome, Held):
+                        self.give_back(outcome.id, loop)
         metrics.committed(operations, committed.outcomes, seconds)
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _resolve(future: "asyncio.Future[Any]", outcome: object) -> None:
+    """Hand an outcome to who awaits it, unless that was cancelled."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+# For the whole process, whoever imports it: there is one connection that writes money, and one queue to it.
 writer = Writer()
 
 
-def _after_fork() -> None:
-    """A child has neither its parent's thread nor its callers; it must not share the parent's connection either."""
-    global writer  # noqa: PLW0603
-    writer = Writer()
-
-
-def _at_exit() -> None:
-    """Commit what was asked for in the last moment: the releases of takers that the shutdown cancelled."""
+def close() -> None:
+    """Commit what was asked for, and end this process's writer; the next operation starts it again."""
     writer.close()
 
 
-os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)
+os.register_at_fork(after_in_child=writer.begin_anew)
+# What was asked for in the last moment is committed too: the releases of takers that the shutdown cancelled.
+atexit.register(close)

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from accounts.models import Project, Team, User
 from credits import ledger
-from credits.ledger.book import Spender
+from credits.ledger.book import Attribution
 from credits.ledger.commit import commit_within
 from credits.ledger.operations import Held, Settle, Take
 from inference.models import Run
@@ -21,8 +21,8 @@ def grant(team: Team, dollars: int = 100) -> None:
 
 def take(project: Project, amount_nano: int, *, key: str = "", run_id: str | None = None) -> object:
     """Ask for a hold and return it, or its refusal."""
-    spender = Spender(run_id or uuid4().hex, str(project.pk), key)
-    return commit_within(Take(uuid4(), project.team_id, amount_nano, spender, seconds=60))
+    attribution = Attribution(run_id or uuid4().hex, str(project.pk), key)
+    return commit_within(Take(uuid4(), project.team_id, amount_nano, attribution, seconds=60))
 
 
 def hold(project: Project, amount_nano: int, *, key: str = "", run_id: str | None = None) -> Held:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.models import Project, Team
 from credits import ledger
 from credits.errors import InsufficientCredits, OperationRefused
-from credits.ledger.book import Spender
+from credits.ledger.book import Attribution
 from credits.ledger.commit import commit
 from credits.ledger.operations import Held, Operation, Settle, Settlement, Take
 from credits.models import Account, Entry
@@ -64,12 +64,12 @@ def test_a_run_is_charged_once_even_under_two_holds(team: Team) -> None:
 
 def test_a_group_applies_its_operations_in_order_of_arrival(team: Team) -> None:
     ids = [uuid4() for _ in range(3)]
-    spenders = [Spender(f"run-{number}", "p", "") for number in range(3)]
+    attributions = [Attribution(f"run-{number}", "p", "") for number in range(3)]
     operations: list[Operation[object]] = [
-        Take(ids[0], team.pk, 10 * DOLLAR, spenders[0], 60),
-        Take(ids[1], team.pk, DOLLAR, spenders[1], 60),
+        Take(ids[0], team.pk, 10 * DOLLAR, attributions[0], 60),
+        Take(ids[1], team.pk, DOLLAR, attributions[1], 60),
         Settle(ids[0], 2 * DOLLAR, "1", None),
-        Take(ids[2], team.pk, 8 * DOLLAR, spenders[2], 60),
+        Take(ids[2], team.pk, 8 * DOLLAR, attributions[2], 60),
     ]
     kinds = [type(outcome) for outcome in commit(operations).outcomes]
     assert kinds == [Held, InsufficientCredits, Settlement, Held]
@@ -104,7 +104,7 @@ def test_groups_over_many_accounts_in_any_order_do_not_deadlock(team: Team) -> N
         for number in range(20):
             ordered = teams[start:] + teams[:start]
             operations: list[Operation[object]] = [
-                Take(uuid4(), other.pk, 1, Spender(uuid4().hex, "p", ""), 60) for other in reversed(ordered)
+                Take(uuid4(), other.pk, 1, Attribution(uuid4().hex, "p", ""), 60) for other in reversed(ordered)
             ]
             assert all(isinstance(outcome, Held) for outcome in commit(operations).outcomes), number
         connection.close()
