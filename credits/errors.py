@@ -42,7 +42,7 @@ class BudgetLimit:
 
     @property
     def told(self) -> str:
-        """The budget as its spenders know it: a project's reference is a number of ours, and no name to them."""
+        """The budget as its callers know it: a project's reference is a number of ours, and no name to them."""
         known = f"the {PERIODS[self.period]} budget of the project" if self.scope == "project" else str(self)
         return f"{known} (anew at {self.resets_at:%Y-%m-%d %H:%M} UTC)" if self.resets_at else known
 
@@ -91,7 +91,7 @@ class InsufficientCredits(LedgerError):
 
     @property
     def limited_by(self) -> str:
-        """What refused, as its spenders know it."""
+        """What refused, as its callers know it."""
         return "the credits" if self.refused_by == "balance" else self.refused_by.told
 
     @property

@@ -1,24 +1,15 @@
-"""What every proof does: teams with credits, many requests at once, other processes, and a look at the books after."""
+"""Teams with credits, requests on their accounts, and checks that the books are right afterwards."""
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Awaitable, Iterable
-from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
-
-from django.conf import settings
 
 from accounts.models import Team
 from credits import ledger
 from credits.errors import LedgerError
 from credits.ledger import audit
 from credits.models import NANO, Account
-from proofs.scratch import child_environment, database_url
 
 Result = TypeVar("Result")
 
@@ -81,52 +72,3 @@ async def outcomes(awaitables: Iterable[Awaitable[Result]]) -> list[Result | Led
         if isinstance(outcome, BaseException) and not isinstance(outcome, LedgerError):
             raise outcome
     return ended  # type: ignore[return-value]  # every other error was raised
-
-
-class Child:
-    """Another process on the same database; ``ask`` has it do a task of ``proofs.child``."""
-
-    def __init__(self, output: IO[bytes] | None = None) -> None:
-        """Start it; what it prints goes to the file, if there is one, and cannot be asked for then."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "proofs.child"],
-            stdin=subprocess.PIPE,
-            stdout=output or subprocess.PIPE,
-            env=child_environment(database_url()),
-            cwd=Path(settings.BASE_DIR),
-        )
-
-    def __enter__(self) -> "Child":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-
-    def tell(self, task: str, *arguments: object) -> None:
-        """Give it a task and go on; it starts when it has started itself."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps([task, *arguments]).encode() + b"\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> object:
-        """Wait for what came of the task."""
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        must(line, "a process ended before it had answered")
-        return json.loads(line)
-
-    def ask(self, task: str, *arguments: object) -> object:
-        """Give it a task and wait for what comes of it."""
-        self.tell(task, *arguments)
-        return self.answer()
-
-    def kill(self) -> None:
-        """End it without a warning, as ``kill -9`` does."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(BrokenPipeError):
-                if pipe:
-                    pipe.close()

@@ -38,7 +38,7 @@ async def _requests(account_id: int, requests: int) -> list[int]:
 async def _load(account_id: int, concurrency: int) -> None:
     """Hold, extend and settle until killed; print each run whose settlement was confirmed."""
     from credits import ledger
-    from proofs.scene import take
+    from proofs.checks import take
 
     async def client(number: int) -> None:
         for turn in count():

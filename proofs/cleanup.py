@@ -1,4 +1,4 @@
-"""Clears up when its parent has ended, however that ended: ``python -m proofs.janitor NAME``.
+"""Clears up when its parent has ended, however that ended: ``python -m proofs.cleanup NAME``.
 
 Each line of its standard input is a group of processes that ends with the parent; the end of it is the parent's end.
 """
@@ -10,7 +10,7 @@ from contextlib import suppress
 
 
 def main(name: str) -> None:
-    """Wait, end the processes that are left, and remove the scratch place."""
+    """Wait, end the processes that are left, and remove the scratch database."""
     groups = [int(line) for line in sys.stdin]
     for group in groups:
         with suppress(ProcessLookupError):

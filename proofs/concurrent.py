@@ -9,7 +9,8 @@ from credits.budgets import limits
 from credits.budgets.rows import KEY, PROJECT, TEAM
 from credits.errors import BudgetLimit, InsufficientCredits
 from credits.models import Account, Budget
-from proofs.scene import ANSWER_SECONDS, ANSWERS, COST_NANO, Child, must, must_add_up, outcomes, take, team_with
+from proofs.checks import ANSWER_SECONDS, ANSWERS, COST_NANO, must, must_add_up, outcomes, take, team_with
+from proofs.processes import Child
 
 REQUESTS = 200
 PROCESSES = 4

@@ -9,7 +9,8 @@ from typing import Final
 from credits import ledger
 from credits.budgets import limits
 from credits.models import NANO, Entry, Hold
-from proofs.scene import Child, must, must_add_up, team_with
+from proofs.checks import must, must_add_up, team_with
+from proofs.processes import Child
 
 CLIENTS: Final = 20
 # Longer than the holds of the load live.

@@ -12,8 +12,8 @@ from credits import ledger
 from credits.budgets import limits
 from credits.errors import BudgetLimit, HoldEnded, InsufficientCredits
 from credits.models import NANO, Account, Budget
-from proofs.reference import Outcome, Reference, ReferenceHold, Spender
-from proofs.scene import must, must_add_up, outcomes, take, team_with
+from proofs.checks import must, must_add_up, outcomes, take, team_with
+from proofs.reference import Attribution, Outcome, Reference, ReferenceHold
 
 START_NANO: Final = 10 * NANO
 # Holds that later operations may meet; older ones are released.
@@ -71,19 +71,19 @@ class Walk:
     async def _batch(self, size: int) -> None:
         """Do that many operations at once; they arrive in order."""
         before = list(self.targets)
-        doors: list[Awaitable[object]] = []
+        asked: list[Awaitable[object]] = []
         expected: list[Outcome] = []
         stand_ins: list[UUID | None] = []
         for hold_id in self._dropped:
-            doors.append(ledger.release(hold_id))
+            asked.append(ledger.release(hold_id))
             expected.append(self.reference.settle(hold_id, 0))
             stand_ins.append(None)
         for _ in range(size):
-            door, answer, stand_in = self._operation(before)
-            doors.append(door)
+            operation, answer, stand_in = self._operation(before)
+            asked.append(operation)
             expected.append(answer)
             stand_ins.append(stand_in)
-        said = await outcomes(doors)
+        said = await outcomes(asked)
         for outcome, answer, stand_in in zip(said, expected, stand_ins, strict=True):
             must(_said(outcome) == answer, f"the ledger said {_said(outcome)}, its reference {answer}")
             if isinstance(outcome, ledger.Held) and stand_in:
@@ -93,41 +93,47 @@ class Walk:
 
     async def _expire_one(self) -> None:
         """Let a hold expire, alone in its group so that no clock decides about another operation."""
-        spender = self._spender()
-        amount = self.chance.randint(0, self.reference.room(spender))
-        held = await take(spender.account_id, amount, project=spender.project, key=spender.key, seconds=0.001)
+        attribution = self._attribution()
+        amount = self.chance.randint(0, self.reference.room(attribution))
+        held = await take(
+            attribution.account_id, amount, project=attribution.project, key=attribution.key, seconds=0.001
+        )
         await asyncio.sleep(0.004)
-        self.reference.holds[held.id] = ReferenceHold(spender, amount, "expired")
+        self.reference.holds[held.id] = ReferenceHold(attribution, amount, "expired")
         self.targets.append(held.id)
 
     def _operation(self, hold_ids: list[UUID]) -> tuple[Awaitable[object], Outcome, UUID | None]:
         kind = self.chance.choices(("take", "take_up_to", "extend", "settle", "correct"), (30, 10, 15, 40, 5))[0]
-        spender, amount = self._spender(), self._amount()
+        attribution, amount = self._attribution(), self._amount()
         minimum = self.chance.randint(0, amount) if self.chance.random() < 0.5 else amount
         if kind == "correct":
             amount = (amount + 1) * self.chance.choice((1, 1, -1))
-            door = ledger.acorrect(spender.account_id, amount, reason="walk", actor="walk")
-            return door, self.reference.correct(spender.account_id, amount), None
+            operation = ledger.acorrect(attribution.account_id, amount, reason="walk", actor="walk")
+            return operation, self.reference.correct(attribution.account_id, amount), None
         if kind == "take" or not hold_ids:
             stand_in = uuid4()
-            answer = self.reference.take(spender, amount, amount, stand_in)
-            return take(spender.account_id, amount, project=spender.project, key=spender.key), answer, stand_in
+            answer = self.reference.take(attribution, amount, amount, stand_in)
+            return (
+                take(attribution.account_id, amount, project=attribution.project, key=attribution.key),
+                answer,
+                stand_in,
+            )
         if kind == "take_up_to":
             stand_in = uuid4()
             return (
-                _take_up_to(spender, minimum, amount),
-                self.reference.take(spender, minimum, amount, stand_in),
+                _take_up_to(attribution, minimum, amount),
+                self.reference.take(attribution, minimum, amount, stand_in),
                 stand_in,
             )
         hold_id = self.chance.choice(hold_ids)
         if kind == "extend":
-            door_to = ledger.extend(hold_id, amount, seconds=60, minimum_nano=minimum)
-            return door_to, self.reference.extend(hold_id, minimum, amount), None
+            extension = ledger.extend(hold_id, amount, seconds=60, minimum_nano=minimum)
+            return extension, self.reference.extend(hold_id, minimum, amount), None
         cost = self.chance.choice((0, amount))
         return ledger.settle(hold_id, cost, price="1"), self.reference.settle(hold_id, cost), None
 
     def _change_budget(self) -> None:
-        """Make, change or remove a budget; in a thread, because these doors are not for coroutines."""
+        """Make, change or remove a budget; in a thread, because these functions are not for coroutines."""
         account_id, scope = self.chance.choice(self.account_ids), self.chance.choice(("team", "project", "key"))
         reference = "" if scope == "team" else f"{scope}-{self.chance.randint(0, 1)}"
         try:
@@ -143,9 +149,9 @@ class Walk:
         finally:
             connection.close()
 
-    def _spender(self) -> Spender:
+    def _attribution(self) -> Attribution:
         project, key = self.chance.randint(0, 1), self.chance.randint(0, 1)
-        return Spender(self.chance.choice(self.account_ids), f"project-{project}", f"key-{key}")
+        return Attribution(self.chance.choice(self.account_ids), f"project-{project}", f"key-{key}")
 
     def _amount(self) -> int:
         return self.chance.choice((0, 1, self.chance.randint(1, NANO), self.chance.randint(1, 6 * NANO)))
@@ -159,8 +165,8 @@ class Walk:
         self.reference.holds = {hold_id: hold for hold_id, hold in holds.items() if hold_id in kept}
 
 
-async def _take_up_to(spender: Spender, minimum: int, maximum: int) -> ledger.Held:
-    account_id, project, key = spender
+async def _take_up_to(attribution: Attribution, minimum: int, maximum: int) -> ledger.Held:
+    account_id, project, key = attribution
     return await ledger.take_up_to(account_id, minimum, maximum, run=uuid4().hex, project=project, key=key, seconds=60)
 
 

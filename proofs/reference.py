@@ -8,8 +8,8 @@ from uuid import UUID
 Outcome = tuple[object, ...]
 
 
-class Spender(NamedTuple):
-    """Who spends."""
+class Attribution(NamedTuple):
+    """What a hold is for: the account, the project and the key."""
 
     account_id: int
     project: str
@@ -20,7 +20,7 @@ class Spender(NamedTuple):
 class ReferenceHold:
     """A hold and its state, in the ledger's own words."""
 
-    spender: Spender
+    attribution: Attribution
     amount: int
     state: str = "open"
 
@@ -35,10 +35,10 @@ class ReferenceBudget:
     limit: int
     spent: int
 
-    def counts(self, spender: Spender) -> bool:
-        """Whether the spender's charges and holds count in it."""
-        whose = {"team": "", "project": spender.project, "key": spender.key}
-        return self.account_id == spender.account_id and self.reference == whose[self.scope]
+    def counts(self, attribution: Attribution) -> bool:
+        """Whether charges and holds of that attribution count in it."""
+        whose = {"team": "", "project": attribution.project, "key": attribution.key}
+        return self.account_id == attribution.account_id and self.reference == whose[self.scope]
 
 
 class Limit(NamedTuple):
@@ -56,7 +56,7 @@ class Reference:
     balance: dict[int, int]
     holds: dict[UUID, ReferenceHold] = field(default_factory=dict)
     budgets: dict[tuple[int, str, str], ReferenceBudget] = field(default_factory=dict)
-    charged: dict[Spender, int] = field(default_factory=dict)
+    charged: dict[Attribution, int] = field(default_factory=dict)
 
     def held(self, account_id: int, budget: ReferenceBudget | None = None) -> int:
         """Add up the open holds of an account, or those that count in a budget."""
@@ -64,47 +64,47 @@ class Reference:
             hold.amount
             for hold in self.holds.values()
             if hold.state == "open"
-            and hold.spender.account_id == account_id
-            and (budget is None or budget.counts(hold.spender))
+            and hold.attribution.account_id == account_id
+            and (budget is None or budget.counts(hold.attribution))
         )
 
     def available(self, account_id: int) -> int:
         """Return what the balance leaves, whatever budgets say."""
         return self.balance[account_id] - self.held(account_id)
 
-    def budgets_of(self, spender: Spender) -> list[ReferenceBudget]:
-        """Return the spender's budgets, the team's first and the key's last."""
-        counting = [budget for budget in self.budgets.values() if budget.counts(spender)]
+    def budgets_of(self, attribution: Attribution) -> list[ReferenceBudget]:
+        """Return the budgets that count it, the team's first and the key's last."""
+        counting = [budget for budget in self.budgets.values() if budget.counts(attribution)]
         return sorted(counting, key=lambda budget: ("team", "project", "key").index(budget.scope))
 
-    def limits(self, spender: Spender) -> list[Limit]:
-        """Return all that limits the spender."""
-        account_id = spender.account_id
+    def limits(self, attribution: Attribution) -> list[Limit]:
+        """Return all limits that apply to it."""
+        account_id = attribution.account_id
         limits = [Limit("balance", self.available(account_id), self.balance[account_id])]
-        for budget in self.budgets_of(spender):
+        for budget in self.budgets_of(attribution):
             capacity = budget.limit - budget.spent
             available = capacity - self.held(account_id, budget)
             limits.append(Limit(f"{budget.scope} {budget.reference}", available, capacity))
         return limits
 
-    def room(self, spender: Spender) -> int:
-        """Return the most that the spender may set aside."""
-        return max(0, min(limit.available for limit in self.limits(spender)))
+    def room(self, attribution: Attribution) -> int:
+        """Return the most that may be set aside for it."""
+        return max(0, min(limit.available for limit in self.limits(attribution)))
 
-    def refusal(self, spender: Spender, needed: int, own: int = 0) -> Outcome:
+    def refusal(self, attribution: Attribution, needed: int, own: int = 0) -> Outcome:
         """Say what refuses so much: of all that do, first what would without other holds too, then the least left."""
-        refusing = [limit for limit in self.limits(spender) if limit.available + own < needed]
+        refusing = [limit for limit in self.limits(attribution) if limit.available + own < needed]
         for_good = [limit for limit in refusing if limit.capacity < needed]
         tightest = sorted(for_good or refusing, key=lambda limit: limit.available)[0]
-        balance = self.balance[spender.account_id]
-        return ("insufficient", self.room(spender) + own, balance, needed, tightest.name, not for_good)
+        balance = self.balance[attribution.account_id]
+        return ("insufficient", self.room(attribution) + own, balance, needed, tightest.name, not for_good)
 
-    def take(self, spender: Spender, minimum: int, maximum: int, stand_in: UUID) -> Outcome:
+    def take(self, attribution: Attribution, minimum: int, maximum: int, stand_in: UUID) -> Outcome:
         """Open a hold under a name of the caller's choice."""
-        room = self.room(spender)
+        room = self.room(attribution)
         if minimum > room:
-            return self.refusal(spender, minimum)
-        self.holds[stand_in] = ReferenceHold(spender, min(maximum, room))
+            return self.refusal(attribution, minimum)
+        self.holds[stand_in] = ReferenceHold(attribution, min(maximum, room))
         return ("held", min(maximum, room))
 
     def extend(self, hold_id: UUID, minimum: int, maximum: int) -> Outcome:
@@ -112,9 +112,9 @@ class Reference:
         hold = self.holds[hold_id]
         if hold.state != "open":
             return ("ended", hold.state)
-        room = self.room(hold.spender)
+        room = self.room(hold.attribution)
         if minimum > room:
-            return self.refusal(hold.spender, minimum + hold.amount, own=hold.amount)
+            return self.refusal(hold.attribution, minimum + hold.amount, own=hold.amount)
         hold.amount += min(maximum, room)
         return ("held", hold.amount)
 
@@ -125,13 +125,13 @@ class Reference:
             return ("ended", hold.state)
         set_aside = hold.amount if hold.state == "open" else 0
         hold.state = "settled" if cost else "released"
-        balance, *budgets = self.limits(hold.spender)
+        balance, *budgets = self.limits(hold.attribution)
         charged = min([cost, balance.available, *(max(limit.available, set_aside) for limit in budgets)])
-        self.balance[hold.spender.account_id] -= charged
-        self.charged[hold.spender] = self.charged.get(hold.spender, 0) + charged
-        for budget in self.budgets_of(hold.spender):
+        self.balance[hold.attribution.account_id] -= charged
+        self.charged[hold.attribution] = self.charged.get(hold.attribution, 0) + charged
+        for budget in self.budgets_of(hold.attribution):
             budget.spent += charged
-        left = self.balance[hold.spender.account_id]
+        left = self.balance[hold.attribution.account_id]
         return ("settled", charged, max(set_aside - charged, 0), cost - charged, left)
 
     def correct(self, account_id: int, amount: int) -> Outcome:
@@ -149,5 +149,5 @@ class Reference:
     def set_budget(self, account_id: int, scope: str, reference: str, limit: int) -> None:
         """Make or change a budget; all that was ever charged counts."""
         budget = ReferenceBudget(account_id, scope, reference, limit, 0)
-        budget.spent = sum(charged for spender, charged in self.charged.items() if budget.counts(spender))
+        budget.spent = sum(charged for attribution, charged in self.charged.items() if budget.counts(attribution))
         self.budgets[account_id, scope, reference] = budget

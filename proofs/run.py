@@ -1,4 +1,4 @@
-"""Every proof, in order: ``python -m proofs.run reduced|full [NAME…]``, in a scratch place only.
+"""Every proof, in order: ``python -m proofs.run reduced|full [NAME…]``, in a scratch database only.
 
 Prints a line of JSON for each proof when it has ended. ``--also MODULE`` adds that module's own ``proofs()``.
 """
@@ -36,14 +36,16 @@ class Finding:
 
 def proofs(also: Sequence[str] = ()) -> list[Proof]:
     """Return the ledger's proofs and those of the modules; late, because they need Django's models."""
-    from proofs import concurrent, killing, tampering, walk
+    from proofs import concurrent, killing, random_operations, tampering
 
     ours = [
         Proof("balance", "A balance for exactly ten answers", concurrent.balance_for_ten, 2, 100),
         Proof("budgets", "Budgets for exactly ten answers", concurrent.budgets_for_ten, 3, 99),
         Proof("processes", "The same from four processes", concurrent.processes_for_ten, 2, 100),
         Proof("months", "One grant for a month, from four processes", concurrent.monthly_grants, 3, 100),
-        Proof("reference", "Random operations against a reference model", walk.never_diverges, 4_000, 100_000),
+        Proof(
+            "reference", "Random operations against a reference model", random_operations.never_diverges, 4_000, 100_000
+        ),
         Proof("killing", "Processes killed under load", killing.killed_under_load, 2, 100),
         Proof("tampering", "Entries tampered with", tampering.tampered_entries, 1, 20),
     ]
@@ -69,7 +71,7 @@ def main() -> int:
     from proofs.scratch import is_scratch
 
     if not is_scratch():
-        raise SystemExit("proofs run in a scratch place only: use `manage.py prove`")
+        raise SystemExit("proofs run in a scratch database only: use `manage.py prove`")
     call_command("migrate", verbosity=0)
     status = 0
     names = arguments.names

@@ -1,8 +1,8 @@
-"""Where proofs run: a database address for other processes, and a scratch place that is gone afterwards.
+"""Where proofs run: a database address for other processes, and a scratch database that is gone afterwards.
 
 On SQLite that is a file beside the database; on PostgreSQL a schema in the operator's own database, or a database of
 its own where the role may make that but no schema. The real rows are never in reach: the proofs run in a process whose
-only database is the scratch place, and which refuses any other.
+only database is the scratch database, and which refuses any other.
 """
 
 import os
@@ -37,36 +37,36 @@ def database_url(*, name: str = "", search_path: str = "") -> str:
 
 
 class Scratch:
-    """An empty scratch place at ``url``, which goes when this process ends, killed or not."""
+    """An empty scratch database at ``url``, which goes when this process ends, killed or not."""
 
     def __init__(self, name: str) -> None:
         self.url = ""
-        self._janitor = subprocess.Popen(
-            [sys.executable, "-m", "proofs.janitor", name],
+        self._cleanup = subprocess.Popen(
+            [sys.executable, "-m", "proofs.cleanup", name],
             stdin=subprocess.PIPE,
             text=True,
             env=child_environment(database_url()),
             cwd=Path(settings.BASE_DIR),
-            # What a terminal sends to this process is not for the janitor.
+            # What a terminal sends to this process is not for the cleanup.
             start_new_session=True,
         )
 
     def ends(self, process_group: int) -> None:
         """Have processes ended before the place goes."""
-        assert self._janitor.stdin
-        self._janitor.stdin.write(f"{process_group}\n")
-        self._janitor.stdin.flush()
+        assert self._cleanup.stdin
+        self._cleanup.stdin.write(f"{process_group}\n")
+        self._cleanup.stdin.flush()
 
     def clear(self) -> None:
         """Wait until the place is gone. Raises RuntimeError if it could not be removed."""
-        self._janitor.communicate()
-        if self._janitor.returncode:
-            raise RuntimeError("The scratch place could not be removed.")
+        self._cleanup.communicate()
+        if self._cleanup.returncode:
+            raise RuntimeError("The scratch database could not be removed.")
 
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """Make an empty scratch place, and remove it at the end, whatever happened."""
+    """Make an empty scratch database, and remove it at the end, whatever happened."""
     name = f"{PREFIX}{uuid4().hex[:12]}"
     place = Scratch(name)
     try:
@@ -77,7 +77,7 @@ def scratch() -> Iterator[Scratch]:
 
 
 def remove(name: str) -> None:
-    """Remove a scratch place, if it is there."""
+    """Remove a scratch database, if it is there."""
     assert name.startswith(PREFIX)
     if connection.vendor == "sqlite":
         for leftover in _file(name).parent.glob(f"{_file(name).name}*"):
@@ -98,7 +98,7 @@ def child_environment(url: str) -> dict[str, str]:
 
 
 def is_scratch() -> bool:
-    """Whether the database in use is a scratch place."""
+    """Whether the database in use is a scratch database."""
     if connection.vendor == "sqlite":
         return Path(connection.settings_dict["NAME"]).name.startswith(PREFIX)
     with connection.cursor() as cursor:

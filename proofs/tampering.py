@@ -13,7 +13,7 @@ from credits.ledger.export import Tampered
 from credits.ledger.operations import Operation
 from credits.ledger.postings import Post
 from credits.models import Account, Entry
-from proofs.scene import must, must_add_up, team_with
+from proofs.checks import must, must_add_up, team_with
 
 ENTRIES: Final = 10_000
 GROUP: Final = 250

@@ -1,4 +1,4 @@
-"""Budgets in the admin panel; the ledger's doors write them, and the panel's history keeps who did."""
+"""Budgets in the admin panel; ``credits.budgets.limits`` writes them, and the panel's history keeps who did."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -37,7 +37,7 @@ class BudgetPanel(Panel):
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         """Show the use of a budget that is there."""
         if obj is None:
-            return ["spender", "period", "limit", "alerts_at"]
+            return ["owner", "period", "limit", "alerts_at"]
         seen = ["whose", "period", "spent", "held", "left", "used", "resets"]
         can_change = self.has_change_permission(request, obj)
         return [*seen, *(["limit", "alerts_at"] if can_change else ["limit_dollars", "alert_percents"])]
@@ -59,7 +59,7 @@ class BudgetPanel(Panel):
         changelist = super().get_changelist_instance(request)
         names = owners.names(changelist.result_list)
         for budget in changelist.result_list:
-            budget.spender_name = names[budget.pk]
+            budget.owner_name = names[budget.pk]
         return changelist
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -67,12 +67,12 @@ class BudgetPanel(Panel):
         return [f"{owners.name(budget)}: {_described(budget)}" for budget in objs], {}, set(), []
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
-        """Set the budget by the ledger's door."""
+        """Set the budget through ``limits``, under the account's lock."""
         obj.pk = form.write().pk
         obj.refresh_from_db()
 
     def delete_model(self, request: HttpRequest, obj: Budget) -> None:
-        """Remove the budget by the ledger's door."""
+        """Remove the budget through ``limits``, under the account's lock."""
         # Somebody else removed it in this moment: it is gone, as was asked for.
         with suppress(UnknownBudget):
             limits.remove_budget(obj.account_id, obj.pk)
@@ -91,7 +91,7 @@ class BudgetPanel(Panel):
     @admin.display(ordering="account__team__slug")
     def whose(self, budget: Any) -> str:
         """Return whose spending is limited."""
-        return getattr(budget, "spender_name", None) or owners.name(budget)
+        return getattr(budget, "owner_name", None) or owners.name(budget)
 
     @admin.display(ordering="limit_nano", description="limit")
     def limit_dollars(self, budget: Budget) -> str:

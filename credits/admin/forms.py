@@ -9,7 +9,7 @@ from accounts.models import Team
 from credits.admin.fields import DollarsField, PercentsField
 from credits.budgets import limits, owners
 from credits.budgets.limits import DEFAULT_ALERT_PERCENTS
-from credits.budgets.owners import Place
+from credits.budgets.owners import BudgetOwner
 from credits.errors import InvalidBudget
 from credits.models import Account, Budget, Plan
 
@@ -34,13 +34,13 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
             percents = [int(percent) for percent in self.instance.alert_percents.split(",") if percent]
             self.initial.update(limit=self.instance.limit_nano, alerts_at=percents)
 
-    def place(self) -> Place:
+    def owner_of_budget(self) -> BudgetOwner:
         """Return whose budget it is."""
-        return Place(self.instance.account_id, self.instance.scope, self.instance.reference)
+        return BudgetOwner(self.instance.account_id, self.instance.scope, self.instance.reference)
 
     def write(self) -> Budget:
         """Set the budget."""
-        account_id, scope, reference = self.place()
+        account_id, scope, reference = self.owner_of_budget()
         return limits.set_budget(
             account_id,
             scope=scope,
@@ -54,7 +54,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
 class BudgetForm(LimitForm):
     """A new budget."""
 
-    spender = forms.CharField(
+    owner = forms.CharField(
         label="Whose spending",
         max_length=129,
         help_text="A team, a project as team/project, or an API key by its id (the 12 characters after parley_).",
@@ -68,27 +68,27 @@ class BudgetForm(LimitForm):
         super().__init__(*args, **kwargs)
         self.initial.setdefault("alerts_at", list(DEFAULT_ALERT_PERCENTS))
 
-    def clean_spender(self) -> Place:
+    def clean_owner(self) -> BudgetOwner:
         """Find who is meant."""
         try:
-            return owners.find(self.cleaned_data["spender"])
+            return owners.find(self.cleaned_data["owner"])
         except InvalidBudget as error:
             raise ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         """Refuse a second budget of the same kind: the first one is there to be changed."""
         cleaned = super().clean() or self.cleaned_data
-        if {"spender", "period"} <= cleaned.keys():
-            account_id, scope, reference = cleaned["spender"]
+        if {"owner", "period"} <= cleaned.keys():
+            account_id, scope, reference = cleaned["owner"]
             there = Budget.objects.filter(account=account_id, scope=scope, reference=reference)
             if there.filter(period=cleaned["period"], origin=Budget.Origin.SET).exists():
                 raise ValidationError("There is such a budget already: change that one.")
         return cleaned
 
-    def place(self) -> Place:
+    def owner_of_budget(self) -> BudgetOwner:
         """Return whose budget it is."""
-        place: Place = self.cleaned_data["spender"]
-        return place
+        owner: BudgetOwner = self.cleaned_data["owner"]
+        return owner
 
 
 class PlanForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time

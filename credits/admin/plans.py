@@ -79,7 +79,7 @@ class PlanPanel(Panel):
         return [path("give/", view, name="credits_plan_give"), *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        """Save the plan by the ledger's door."""
+        """Save the plan through ``limits``, with its cap for every team that has it."""
         obj.pk = form.write().pk
         obj.refresh_from_db(fields=["name", "monthly_grant_nano", "monthly_cap_nano"])
 

@@ -1,4 +1,4 @@
-"""The doors of plans, budgets and alerts. Each locks the account first, as every group does: nothing is half seen."""
+"""Sets plans, budgets and the marks of alerts, each under the account's lock, as every group of the ledger works."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

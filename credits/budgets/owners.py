@@ -1,4 +1,4 @@
-"""Whose spending a budget limits, in the words of people: ``team``, ``team/project``, or the id of an API key."""
+"""Budget owners as people name them: ``team``, ``team/project``, or the id of an API key."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -8,26 +8,26 @@ from credits.errors import InvalidBudget
 from credits.models import Budget
 
 
-class Place(NamedTuple):
-    """Where a budget belongs: the account that pays, and the scope and reference of who spends."""
+class BudgetOwner(NamedTuple):
+    """Whose spending a budget limits: a team, or one of its projects or keys; the account that pays is the team's."""
 
     account_id: int
     scope: str
     reference: str
 
 
-def find(text: str) -> Place:
-    """Return whom the text names. Raises InvalidBudget where there is nobody of this name."""
+def find(text: str) -> BudgetOwner:
+    """Return the budget owner of that name. Raises InvalidBudget where there is none."""
     if text.isprintable():
         team, slash, slug = text.partition("/")
         if slash:
             project = Project.objects.filter(team__slug=team, slug=slug).first()
             if project:
-                return Place(project.team_id, Budget.Scope.PROJECT.value, str(project.pk))
+                return BudgetOwner(project.team_id, Budget.Scope.PROJECT.value, str(project.pk))
         elif key := ApiKey.objects.filter(pk=text).first():
-            return Place(key.team_id, Budget.Scope.KEY.value, key.pk)
+            return BudgetOwner(key.team_id, Budget.Scope.KEY.value, key.pk)
         elif found := Team.objects.filter(slug=text).first():
-            return Place(found.pk, Budget.Scope.TEAM.value, "")
+            return BudgetOwner(found.pk, Budget.Scope.TEAM.value, "")
     raise InvalidBudget(f"There is no team, no project and no key {text!r}.")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
-from credits.budgets.rows import TEAM, window_end, window_start
+from credits.budgets.rows import KEY, PROJECT, TEAM, window_end, window_start
 from credits.models import Budget
 from credits.reports.balances import open_holds
 
@@ -45,8 +45,8 @@ def budget_uses(team_id: int) -> list[BudgetUse]:
     held: dict[tuple[str, str], int] = {}
     held_by = open_holds(team_id).values_list("project", "key").annotate(total=Sum("amount_nano"))
     for project, key, total in held_by:
-        for place in {(TEAM, ""), ("project", project), ("key", key)}:
-            held[place] = held.get(place, 0) + int(total)
+        for owner in {(TEAM, ""), (PROJECT, project), (KEY, key)}:
+            held[owner] = held.get(owner, 0) + int(total)
     order = list(Budget.Scope.values)
     budgets = sorted(
         Budget.objects.filter(account=team_id).order_by("reference", "pk"), key=lambda each: order.index(each.scope)

@@ -1,4 +1,4 @@
-"""What a team is warned of, and who hears of it; ``credits.alerts`` has the doors."""
+"""What a team is warned of, and who hears of it; ``credits.alerts`` reads and writes these."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator

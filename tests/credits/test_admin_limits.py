@@ -59,7 +59,7 @@ def enter(db: None) -> Enter:
 
 def new(**fields: str) -> dict[str, str]:
     """Fill in the form for a new budget."""
-    return {"spender": "analysts", "period": "month", "limit": "5", "alerts_at": "50, 100", **fields}
+    return {"owner": "analysts", "period": "month", "limit": "5", "alerts_at": "50, 100", **fields}
 
 
 def change(budget: Budget) -> str:
@@ -98,8 +98,8 @@ def test_a_budget_is_set_for_a_project_or_a_key(panel: Client, team: Team) -> No
     team.memberships.create(user=issuer, role=Membership.Role.OWNER)
     project = team.projects.create(slug="research")
     key, _ = keys.create(name="nightly", issuer=issuer, team=team)
-    for spender in ("analysts/research", key.pk):
-        assert panel.post(ADD, new(spender=spender, period="day")).status_code == 302
+    for owner in ("analysts/research", key.pk):
+        assert panel.post(ADD, new(owner=owner, period="day")).status_code == 302
     places = set(Budget.objects.values_list("scope", "reference"))
     assert places == {("project", str(project.pk)), ("key", key.pk)}
     listed = read(panel.get(reverse("admin:credits_budget_changelist")))
@@ -110,11 +110,11 @@ def test_a_budget_is_set_for_a_project_or_a_key(panel: Client, team: Team) -> No
 @pytest.mark.parametrize(
     "fields",
     [
-        {"spender": "nobody"},
-        {"spender": "analysts/nothing"},
-        {"spender": ""},
-        {"spender": "a\x00b"},
-        {"spender": "x" * 200},
+        {"owner": "nobody"},
+        {"owner": "analysts/nothing"},
+        {"owner": ""},
+        {"owner": "a\x00b"},
+        {"owner": "x" * 200},
         {"period": "century"},
         {"limit": ""},
         {"limit": "-1"},

@@ -23,7 +23,7 @@ from tests.patience import PATIENCE_SECONDS, until
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
 
 
-def _scratch_places() -> list[str]:
+def _scratch_databases() -> list[str]:
     if connection.vendor == "sqlite":
         return [path.name for path in Path(settings.DATA_DIR).glob(f"{scratch.PREFIX}*")]
     with connection.cursor() as cursor:
@@ -55,9 +55,9 @@ def test_a_scratch_place_is_empty_elsewhere_and_gone_afterwards(team: Team) -> N
             check=True,
         )
         assert run.stdout == "0 True\n"
-        assert _scratch_places() != []
+        assert _scratch_databases() != []
         raise ZeroDivisionError
-    assert _scratch_places() == []
+    assert _scratch_databases() == []
     assert Account.objects.get().entry_count == 1
 
 
@@ -72,7 +72,7 @@ def test_the_proofs_refuse_to_run_on_real_rows(team: Team) -> None:
         check=False,
     )
     assert run.returncode == 1
-    assert "scratch place only" in run.stderr
+    assert "scratch database only" in run.stderr
     assert Entry.objects.count() == 1
 
 
@@ -85,13 +85,13 @@ def test_an_interrupted_proof_leaves_nothing_behind(sent: signal.Signals, team: 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    until(_scratch_places)
+    until(_scratch_databases)
     begun = psutil.Process(process.pid).children(recursive=True)
     time.sleep(1)
     process.send_signal(sent)
     process.communicate(timeout=2 * PATIENCE_SECONDS)
     assert process.returncode != 0
-    until(lambda: not _scratch_places())
+    until(lambda: not _scratch_databases())
     psutil.wait_procs(begun, timeout=2 * PATIENCE_SECONDS)
     assert not [child for child in begun if child.is_running()]
 
@@ -105,5 +105,5 @@ def test_the_report_says_what_was_proved(team: Team, tmp_path: Path) -> None:
     assert "**2 of 2 proved**, at reduced scale" in text
     assert scratch.database_version() in text
     assert "| ✓ | A balance for exactly ten answers |" in text
-    assert _scratch_places() == []
+    assert _scratch_databases() == []
     assert Entry.objects.count() == 1

@@ -38,13 +38,13 @@ async def test_a_budget_refuses_what_the_balance_would_pay(
     scope: str, team: Team, project: Project, key: ApiKey
 ) -> None:
     await ledger.agrant(team.pk, 10 * NANO, reason="test", actor="test")
-    spender = {"team": team.slug, "project": str(project), "key": key.pk}[scope]
-    await _call("set_budget", spender, "0.5", "--period", "day")
+    owner = {"team": team.slug, "project": str(project), "key": key.pk}[scope]
+    await _call("set_budget", owner, "0.5", "--period", "day")
     with pytest.raises(InsufficientCredits) as refused:
         await hold(team, project, key.pk)
     assert isinstance(refused.value.refused_by, BudgetLimit)
     assert (refused.value.refused_by.scope, refused.value.refused_by.period) == (scope, "day")
-    await _call("set_budget", spender, "none", "--period", "day")
+    await _call("set_budget", owner, "none", "--period", "day")
     await hold(team, project, key.pk)
 
 
@@ -66,9 +66,9 @@ def test_an_impossible_amount_is_refused(dollars: str, team: Team) -> None:
 
 
 def test_nobody_unknown_gets_a_budget(team: Team) -> None:
-    for spender in ("nobody", f"{team.slug}/nowhere", "none/such"):
+    for owner in ("nobody", f"{team.slug}/nowhere", "none/such"):
         with pytest.raises(CommandError):
-            call_command("set_budget", spender, "1")
+            call_command("set_budget", owner, "1")
 
 
 async def _call(*arguments: str) -> None:

@@ -5,13 +5,13 @@ import pytest
 from accounts.models import Team, User
 from credits import ledger
 from tests.inference.scenes import DOLLAR, register
-from tests.proofs.witness import Witness
+from tests.proofs.recording_engine import RecordingEngine
 
 
 @pytest.fixture
-def witness(transactional_db: None) -> Iterator[Witness]:
+def engine(transactional_db: None) -> Iterator[RecordingEngine]:
     """A callable model on an engine that notes everything."""
-    with Witness() as engine:
+    with RecordingEngine() as engine:
         register(engine)
         yield engine
 

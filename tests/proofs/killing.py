@@ -14,7 +14,7 @@ from credits import ledger
 from credits.budgets import limits
 from credits.models import NANO, Account, Entry, Hold
 from inference.models import Run
-from proofs.scene import must, must_add_up
+from proofs.checks import must, must_add_up
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import INPUT_NANO, OUTPUT_NANO

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx2
 
-from proofs.scene import must
+from proofs.checks import must
 from tests.inference.scenes import HELLO
 from tests.proofs.customers import Customer
 

@@ -13,7 +13,7 @@ from credits.budgets import limits
 from credits.budgets.rows import KEY, PROJECT, TEAM
 from credits.models import Budget, Entry, Hold
 from inference.models import Run
-from proofs.scene import must, must_add_up
+from proofs.checks import must, must_add_up
 from tests.fakes.server import Connection, Request
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import HELLO, asked, cost_nano
@@ -44,7 +44,7 @@ class PatientTgi(FakeTgi):
 
 
 @dataclass(frozen=True)
-class Crowd:
+class ManyRequests:
     """Web processes that share a database, and a model."""
 
     urls: Sequence[str]
@@ -107,26 +107,26 @@ def processes_for_ten(rounds: int) -> str:
 def budgets_for_ten(rounds: int) -> str:
     """Requests at once under budgets of key, project and team, of which one in turn is for exactly ten."""
     with PatientTgi() as engine, web_processes(1, **SETTINGS) as urls:
-        crowd = Crowd(urls, model_on(engine), engine)
+        requests = ManyRequests(urls, model_on(engine), engine)
         for number in range(rounds):
             who = customer(10 * ANSWERS * COST_NANO)
             tightest = _set_budgets(who, SCOPES[number % len(SCOPES)])
-            crowd.ask(who, f"the total budget of the {tightest.scope}")
+            requests.ask(who, f"the total budget of the {tightest.scope}")
             tightest.refresh_from_db()
             used_up = (tightest.spent_nano, tightest.held_nano) == (tightest.limit_nano, 0)
             must(used_up, f"the {tightest} is not used up")
-    return _told(rounds, "under the tightest of three budgets", 1, crowd)
+    return _told(rounds, "under the tightest of three budgets", 1, requests)
 
 
 def _on_balance(rounds: int, processes: int) -> str:
     with PatientTgi() as engine, web_processes(processes, **SETTINGS) as urls:
-        crowd = Crowd(urls, model_on(engine), engine)
+        requests = ManyRequests(urls, model_on(engine), engine)
         for _ in range(rounds):
             who = customer(ANSWERS * COST_NANO)
-            crowd.ask(who)
+            requests.ask(who)
             account = must_add_up(who.team.pk)
             must((account.balance_nano, account.held_nano) == (0, 0), f"{account.balance_nano} were left")
-    return _told(rounds, "on a balance", processes, crowd)
+    return _told(rounds, "on a balance", processes, requests)
 
 
 def _set_budgets(who: Customer, tight: str) -> Budget:
@@ -156,9 +156,9 @@ def _must_be_ten_charges(team: Team) -> None:
     must(dict(rows.values_list("id", "cost_nano")) == dict.fromkeys(charged, COST_NANO), "a charge has no run")
 
 
-def _told(rounds: int, on: str, processes: int, crowd: Crowd) -> str:
+def _told(rounds: int, on: str, processes: int, requests: ManyRequests) -> str:
     return (
         f"{rounds} times {REQUESTS} requests at once to {processes} web process{'es' if processes > 1 else ''} "
-        f"{on} for exactly {ANSWERS}, of which every third went away, {crowd.left_after_holding} of them while credits "
-        f"were held for them: {rounds * ANSWERS} answered, nothing overspent, none refused while credits were left."
+        f"{on} for exactly {ANSWERS}, of which every third went away, {requests.left_after_holding} of them while "
+        f"credits were held: {rounds * ANSWERS} answered, nothing overspent, none refused while credits were left."
     )

@@ -22,7 +22,7 @@ QUESTIONS: Final = {
 
 
 @dataclass(eq=False)
-class Witness(FakeTgi):
+class RecordingEngine(FakeTgi):
     """A TGI that notes, for each generation, the runs that had an open hold when it was asked."""
 
     generations: list[list[str]] = field(default_factory=list)
@@ -41,11 +41,11 @@ def _runs_with_a_hold() -> list[str]:
         connection.close()
 
 
-def check_metered(witness: Witness, team: Team) -> None:
+def check_metered(engine: RecordingEngine, team: Team) -> None:
     """Every generation had one hold, that of its own run; each run has its row and its charge, and nothing is left."""
     until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
-    runs = [run for held in witness.generations for run in held]
-    assert [len(held) for held in witness.generations] == [1] * len(witness.generations)
+    runs = [run for held in engine.generations for run in held]
+    assert [len(held) for held in engine.generations] == [1] * len(engine.generations)
     assert len(set(runs)) == len(runs)
     costs = dict(Run.objects.values_list("id", "cost_nano"))
     charges = Entry.objects.filter(kind=Entry.Kind.CHARGE).values_list("run", "amount_nano")

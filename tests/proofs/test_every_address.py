@@ -23,8 +23,8 @@ from playground.models import Conversation, Message
 from tests.inference.scenes import DOLLAR, HELLO, MODEL
 from tests.patience import until
 from tests.playground.cast import browser
-from tests.proofs.ways_in import Way, http_ways, protocols
-from tests.proofs.witness import Witness, check_metered
+from tests.proofs.entry_points import Way, http_ways, protocols
+from tests.proofs.recording_engine import RecordingEngine, check_metered
 from tests.server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -146,7 +146,7 @@ REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 @pytest.mark.timeout(600)
 def test_every_address_that_has_an_engine_generate_is_metered(
-    witness: Witness, operator: User, team: Team, project: Project, member: User
+    engine: RecordingEngine, operator: User, team: Team, project: Project, member: User
 ) -> None:
     secret = keys.create(name="tests", issuer=operator, team=team, project=project)[1]
     generating = set()
@@ -156,15 +156,15 @@ def test_every_address_that_has_an_engine_generate_is_metered(
             address = way.address(_values(way, operator, project, member))
             headers = _credentials(site, operator, secret)
             for method, content in REQUESTS:
-                before = len(witness.generations)
+                before = len(engine.generations)
                 answer = client.request(method, address, headers=headers, **content)
                 # What broke down on the way proves nothing.
                 assert answer.status_code < 500, f"{method} {address}"
-                if len(witness.generations) > before:
+                if len(engine.generations) > before:
                     generating.add(way.name)
         until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
         assert generating == METERED
-        check_metered(witness, team)
+        check_metered(engine, team)
 
 
 def _credentials(site: Server, operator: User, secret: str) -> dict[str, str]:

@@ -21,8 +21,8 @@ from playground.post import Answered, Asked
 from playground.socket.consumer import PlaygroundConsumer
 from tests.inference.scenes import MODEL
 from tests.playground.tab import Tab, tab
-from tests.proofs.ways_in import ROOMS, commands, frames, socket_ways
-from tests.proofs.witness import Witness, check_metered
+from tests.proofs.entry_points import ROOMS, commands, frames, socket_ways
+from tests.proofs.recording_engine import RecordingEngine, check_metered
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,20 +49,20 @@ def test_every_command_is_classified() -> None:
 
 
 async def test_every_frame_that_has_an_engine_generate_is_metered(
-    witness: Witness, operator: User, team: Team, project: Project
+    engine: RecordingEngine, operator: User, team: Team, project: Project
 ) -> None:
     generating = set()
     conversation = await Conversation.objects.acreate(user=operator, project=project, model=MODEL)
     async with tab(operator) as chat:
         run, answer = "0" * 32, ""
         for kind in (Send, Regenerate, Attach, Stop, Watch):
-            before = len(witness.generations)
+            before = len(engine.generations)
             await chat.say(type=kind.__struct_config__.tag, **_frame(kind, conversation, run, answer, project))
             run, answer = await _outcome(kind, chat, run, answer)
-            if len(witness.generations) > before:
+            if len(engine.generations) > before:
                 generating.add(kind)
     assert generating == METERED_FRAMES
-    await sync_to_async(check_metered)(witness, team)
+    await sync_to_async(check_metered)(engine, team)
 
 
 def _frame(kind: Any, conversation: Conversation, run: str, answer: str, project: Project) -> dict[str, Any]:
@@ -106,20 +106,20 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 NOT_TRIED: Final = {
     "migrate": "it makes the tables",
     "serve": "it serves the addresses above",
-    "prove": "it works in a scratch place, whose catalogue is empty",
+    "prove": "it works in a scratch database, whose catalogue is empty",
 }
 
 
 def test_no_command_has_an_engine_generate(
-    witness: Witness, operator: User, project: Project, settings: Settings, tmp_path: Path
+    engine: RecordingEngine, operator: User, project: Project, settings: Settings, tmp_path: Path
 ) -> None:
     settings.HF_HUB_OFFLINE, settings.DATA_DIR = True, tmp_path
     key, _ = keys.create(name="tests", issuer=operator, team=project.team, project=project)
     for command, arguments in COMMANDS.items():
-        call_command(command, *(argument.format(engine=witness.url, key=key.pk) for argument in arguments))
+        call_command(command, *(argument.format(engine=engine.url, key=key.pk) for argument in arguments))
     # The engine was asked, about itself.
-    assert witness.requests
-    assert witness.generations == []
+    assert engine.requests
+    assert engine.generations == []
 
 
 def test_only_the_spine_has_an_engine_generate_and_only_two_doors_lead_to_it() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proofs import crowd
+from tests.proofs import many_requests
 
 pytestmark = [
     pytest.mark.either_database,
@@ -13,12 +13,12 @@ pytestmark = [
 
 
 def test_two_hundred_at_once_on_a_balance_for_ten_are_ten_answers() -> None:
-    crowd.balance_for_ten(1)
+    many_requests.balance_for_ten(1)
 
 
 def test_the_tightest_of_three_budgets_lets_ten_of_two_hundred_through_and_is_named() -> None:
-    crowd.budgets_for_ten(3)
+    many_requests.budgets_for_ten(3)
 
 
 def test_four_web_processes_let_ten_of_two_hundred_through_together() -> None:
-    crowd.processes_for_ten(1)
+    many_requests.processes_for_ten(1)

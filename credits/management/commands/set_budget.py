@@ -19,25 +19,25 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         super().add_arguments(parser)
-        parser.add_argument("spender", help="TEAM, TEAM/PROJECT, or the id of an API key")
+        parser.add_argument("owner", help="TEAM, TEAM/PROJECT, or the id of an API key")
         parser.add_argument("dollars", help="a decimal amount with at most 9 decimals, such as 12.50, or `none`")
         parser.add_argument("--period", choices=Budget.Period.values, default=Budget.Period.MONTH.value)
 
-    def perform(self, *, spender: str, dollars: str, period: str, **options: Any) -> Outcome:
+    def perform(self, *, owner: str, dollars: str, period: str, **options: Any) -> Outcome:
         """Set the budget, or remove it with `none`."""
-        whose = f"the {PERIODS[period]} budget of {spender}"
+        whose = f"the {PERIODS[period]} budget of {owner}"
         try:
-            account_id, scope, reference = owners.find(spender)
-            place: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
+            account_id, scope, reference = owners.find(owner)
+            which: dict[str, Any] = {"scope": scope, "reference": reference, "period": period}
             if dollars == "none":
-                budget = Budget.objects.filter(account=account_id, origin=Budget.Origin.SET, **place).first()
+                budget = Budget.objects.filter(account=account_id, origin=Budget.Origin.SET, **which).first()
                 if budget is None:
                     raise CommandError(f"There is no such budget: {whose}.")
                 limits.remove_budget(account_id, budget.pk)
-                return Outcome({**place, "limit": None}, f"Removed {whose}.")
-            budget = limits.set_budget(account_id, limit_nano=dollars_to_nano(dollars), **place)
+                return Outcome({**which, "limit": None}, f"Removed {whose}.")
+            budget = limits.set_budget(account_id, limit_nano=dollars_to_nano(dollars), **which)
         except (LedgerError, ValueError) as error:
             raise CommandError(str(error)) from error
         spent, limit = format_dollars(budget.spent_nano), format_dollars(budget.limit_nano)
         sentence = f"Set {whose} to {limit}; {spent} of it is spent."
-        return Outcome({**place, "limit": f"{nano_to_dollars(budget.limit_nano):f}"}, sentence)
+        return Outcome({**which, "limit": f"{nano_to_dollars(budget.limit_nano):f}"}, sentence)

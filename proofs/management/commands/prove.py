@@ -29,9 +29,7 @@ LEDGER_ALONE: Final = (
 class Command(BaseCommand):
     """Proves the ledger's promises on this installation's database, beside its rows, and writes a report."""
 
-    help = (
-        "Prove on your own database that credits cannot be wrong; works in a scratch place that is removed at the end."
-    )
+    help = "Prove on your own database that credits cannot be wrong; works in a scratch database, removed at the end."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
@@ -65,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _run(place: Scratch, scale: str, names: list[str], also: list[str]) -> Iterator[Finding]:
-    """Run the proofs in a process whose only database is the scratch place; nothing of it is left at the end."""
+    """Run the proofs in a process whose only database is the scratch database; nothing of it is left at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "proofs.run", scale, *names, *(f"--also={module}" for module in also)],
         stdout=subprocess.PIPE,
@@ -91,7 +89,7 @@ def _run(place: Scratch, scale: str, names: list[str], also: list[str]) -> Itera
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT, which a background process ignores, into an exception: the scratch place is removed."""
+    """Turn SIGTERM and SIGINT, which a background process ignores, into an exception: the scratch database goes."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -114,7 +112,7 @@ def _written(findings: list[Finding], version: str, scale: str, *, through_the_w
         f"**{proved} of {len(findings)} proved**, at {scale} scale, in {total:.0f} seconds.",
         "",
         f"- When: {timezone.now():%Y-%m-%d %H:%M} UTC",
-        f"- Database: {version}, in a scratch place that is gone now; no row of this installation was touched",
+        f"- Database: {version}, in a scratch database that is gone now; no row of this installation was touched",
         f"- Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "",
         "| | What was proved | Seconds | What was seen |",
