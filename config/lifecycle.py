@@ -6,11 +6,11 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from django.conf import settings
 
 from console.alerts import mailer
-from core import ids
+from core import ids, locks
 from credits import ledger
 from inference.concurrency import slots
 from inference.routing import health_checks, reports
-from inference.runs import registry
+from inference.runs import leases, registry
 from inference.transport import client
 from playground import switchboard
 from playground.conversations import answers
@@ -20,10 +20,9 @@ from playground.socket import base
 async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Begin at once. At the end, every run stops and charges what it delivered before the process may go."""
     await receive()
-    if settings.REDIS_URL and not ids.process_name():
-        # The only web process of its machine; those of others need a name to ask it by.
-        ids.name_process(ids.new_name())
     registry.watch()
+    lease = leases.Lease(ids.process_name(), locks.identity(settings.DATA_DIR))
+    await asyncio.to_thread(lease.begin)
     mailer.start()
     probing_replicas = asyncio.create_task(health_checks.watch())
     reporting = asyncio.create_task(reports.watch())
@@ -36,6 +35,7 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
     await client.close()
     await asyncio.to_thread(mailer.stop)
     await asyncio.to_thread(ledger.close)
+    await asyncio.to_thread(lease.end)
     await send({"type": "lifespan.shutdown.complete"})
 
 

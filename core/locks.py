@@ -1,8 +1,11 @@
-"""Locks between processes on one DATA_DIR; the system lets go of them when a process ends, however it ends."""
+"""The identity of a DATA_DIR, and locks between processes on it, which end with their process, however it ends."""
 
 import fcntl
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -19,3 +22,19 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise Taken from None
         yield
+
+
+def identity(folder: Path) -> str:
+    """Return an id of the folder itself: a copy of it has another one, and so has another in its place.
+
+    Kept in a file, which is made by the first who asks.
+    """
+    with (folder / "identity").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        token = file.read()
+        if not token:
+            token = secrets.token_hex(16)
+            file.write(token)
+        at = os.fstat(file.fileno())
+    return sha256(f"{token} {at.st_dev} {at.st_ino}".encode()).hexdigest()[:32]

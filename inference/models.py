@@ -258,6 +258,20 @@ class ConcurrencyLimit(models.Model):
         return f"{self.requests} for {self.project or self.user}"
 
 
+class ServingProcess(models.Model):
+    """A web process that may have runs under way; ``inference.runs.leases`` renews it and finds the dead ones."""
+
+    name = models.CharField(primary_key=True, max_length=8, help_text="What the ids of its runs begin with.")
+    home = models.CharField(max_length=32, help_text="The identity of its DATA_DIR, which one `serve` at a time has.")
+    renewals = models.BigIntegerField(default=0, help_text="Grows while the process lives.")
+
+    class Meta:
+        verbose_name_plural = "serving processes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ProcessReport(models.Model):
     """What one of several serving processes knows of the replicas; see ``inference.routing.reports``."""
 

@@ -202,7 +202,7 @@ def _bury(name: str, pid: int, column: int, *, was_killed: bool) -> None:
     if not was_killed:
         return
     try:
-        orphans.release(name)
+        orphans.expire(name)
     except (DatabaseError, LedgerError):
         logger.exception("What the runs of a dead worker held could not be given back; it expires")
     finally:

@@ -8,6 +8,7 @@ from credits.ledger.book import Write
 from credits.ledger.grants import MAX_REASON_LENGTH, acorrect, agrant, atouch, correct, grant, touch
 from credits.ledger.holds import (
     LOOK_AGAIN_SECONDS,
+    expire,
     extend,
     freed,
     hold,
@@ -37,6 +38,7 @@ __all__ = [
     "atouch",
     "close",
     "correct",
+    "expire",
     "extend",
     "freed",
     "grant",

@@ -7,15 +7,16 @@ callback, and costs neither a task nor a future.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import getrandbits
 from typing import Any, Final
 from uuid import UUID
 
 from credits.errors import InsufficientCredits, InvalidAmount, LedgerUnavailable
 from credits.ledger.book import Attribution, Write
-from credits.ledger.operations import Extend, Held, Operation, Settle, Settlement, Take
-from credits.ledger.writer import writer
+from credits.ledger.commit import commit
+from credits.ledger.operations import Expire, Extend, Held, Operation, Settle, Settlement, Take
+from credits.ledger.writer import GROUP_LIMIT, writer
 from credits.money import checked_amount
 
 MAX_HOLD_SECONDS: Final = 7 * 86_400
@@ -153,6 +154,20 @@ async def settle(hold_id: UUID, cost_nano: int, *, price: str, write: Write | No
 async def release(hold_id: UUID, *, write: Write | None = None) -> Settlement:
     """End a hold without a charge; otherwise like ``settle``."""
     return await settle(hold_id, 0, price="", write=write)
+
+
+def expire(hold_ids: Sequence[UUID]) -> int:
+    """End holds before their time, whose runs nobody ends any more; return how many of them were open.
+
+    On the caller's own connection; blocks. Raises LedgerUnavailable or UnknownHold.
+    """
+    count = 0
+    for start in range(0, len(hold_ids), GROUP_LIMIT):
+        for outcome in commit([Expire(hold_id) for hold_id in hold_ids[start : start + GROUP_LIMIT]]).outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+            count += bool(outcome)
+    return count
 
 
 async def freed(account_id: int, timeout: float) -> bool:

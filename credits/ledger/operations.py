@@ -154,6 +154,20 @@ class Extend(OnHold[Held]):
         return Held(self.hold_id, hold.account_id, hold.amount_nano, hold.expires_at)
 
 
+class Expire(OnHold[bool]):
+    """End an open hold as if its time were over: a settlement that still comes charges what is available then."""
+
+    __slots__ = ()
+
+    def apply(self, book: Book) -> bool:
+        """Give the hold's credits back; return whether it was open."""
+        hold = book.hold(self.hold_id, OPEN, SETTLED, RELEASED, EXPIRED)
+        is_open = hold.state == OPEN
+        if is_open:
+            book.end(hold, EXPIRED)
+        return is_open
+
+
 class Settle(OnHold[Settlement]):
     """End a hold with a cost, or with none; an expired hold takes again what is available."""
 

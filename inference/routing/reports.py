@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -59,7 +60,7 @@ def own() -> Report:
 
 def every() -> list[Report]:
     """Return what each process knows that serves now, this one first. Asks the database where there are others."""
-    if not ids.process_name():
+    if _serves_alone():
         return [own()]
     others = ProcessReport.objects.filter(written_at__gt=timezone.now() - BELIEVED_FOR)
     bodies = others.exclude(pk=ids.process_name()).order_by("pk").values_list("body", flat=True)
@@ -68,7 +69,7 @@ def every() -> list[Report]:
 
 async def watch() -> None:
     """Write what this process knows, again and again, until cancelled; at once return where it serves alone."""
-    if not ids.process_name():
+    if _serves_alone():
         return
     was_told = False
     while True:
@@ -85,6 +86,10 @@ async def _write(report: Report) -> None:
         await database_sync_to_async(_save)(_encode(report))
     except DatabaseError:
         logger.warning("the state of the replicas was not reported: the database is away")
+
+
+def _serves_alone() -> bool:
+    return settings.WORKERS == 1 and not settings.REDIS_URL
 
 
 def _save(body: bytes) -> None:

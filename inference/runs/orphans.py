@@ -1,29 +1,25 @@
-"""The runs that a killed process left behind: nobody ends them any more."""
+"""The runs that a dead process left behind: nobody ends them any more, and what they held is given back.
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
-from uuid import UUID
+Their holds expire, before their time. So if the process lived after all, and only could not reach the database, what it
+settles later is still charged, as far as there are credits.
+"""
 
 from credits import ledger
-from credits.errors import HoldEnded
 from credits.models import Hold
+from inference.models import ServingProcess
 
 
-def release(process: str) -> int:
-    """Give back what the runs of a process that is gone had set aside, instead of when it expires; return how many.
+def expire(process: str) -> int:
+    """End what the runs of a dead process hold, and its lease; return how many holds that were.
 
-    For a thread without an event loop; blocks. Raises LedgerError.
+    For a thread without an event loop; blocks. Raises LedgerError or DatabaseError.
     """
     held = Hold.objects.filter(state=Hold.State.OPEN, run__startswith=process)
-    holds = list(held.values_list("pk", flat=True))
-    if holds:
-        asyncio.run(_release(holds))
-    return len(holds)
+    count = ledger.expire(list(held.values_list("pk", flat=True)))
+    ServingProcess.objects.filter(pk=process).delete()
+    return count
 
 
-async def _release(holds: Sequence[UUID]) -> None:
-    for hold in holds:
-        # Its last word may have reached the database after all.
-        with suppress(HoldEnded):
-            await ledger.release(hold)
+def expire_of(home: str) -> int:
+    """Do so for every process that served from a DATA_DIR; for who has its lock, and so knows that they are dead."""
+    return sum(expire(name) for name in ServingProcess.objects.filter(home=home).values_list("pk", flat=True))

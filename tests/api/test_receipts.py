@@ -14,7 +14,7 @@ from accounts.models import ApiKey, Project, Team, User
 from credits import ledger
 from credits.models import Entry
 from inference.models import Endpoint, Price
-from inference.runs.orphans import release
+from inference.runs import orphans
 from inference.runs.receipts import find
 from tests.api.scenes import Connect, Wire, body, charges, the_run
 from tests.fakes.tgi import FakeTgi
@@ -208,7 +208,7 @@ def test_a_run_lost_with_its_process_says_that_it_cost_nothing(
     if seconds == 60:
         assert raw.get(f"/v1/receipts/{run_id}").json()["status"] == "in_progress"
         # As the parent of the web processes does.
-        assert release(run_id[:8]) == 1
+        assert orphans.expire(run_id[:8]) == 1
     until(lambda: raw.get(f"/v1/receipts/{run_id}").status_code == 200)
     receipt = raw.get(f"/v1/receipts/{run_id}").json()
     assert (receipt["id"], receipt["status"], receipt["key"]) == (f"req_{run_id}", "lost", key)
@@ -224,7 +224,7 @@ def test_another_keys_lost_run_is_not_shown_to_a_member(
 ) -> None:
     run_id = uuid4().hex
     asyncio.run(ledger.hold(funded.pk, 10, run=run_id, project=str(project.pk), key="another", seconds=60))
-    release(run_id[:8])
+    orphans.expire(run_id[:8])
     assert raw.get(f"/v1/receipts/{run_id}").status_code == 404
 
 

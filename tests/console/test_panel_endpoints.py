@@ -9,8 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
-from core import ids
 from inference.catalog.snapshots import snapshot_of
 from inference.errors import EngineUnavailable
 from inference.models import Endpoint, Model, ProcessReport
@@ -51,11 +51,9 @@ def replica(endpoint: Endpoint) -> Iterator[Replica]:
 
 
 @pytest.fixture
-def another_process() -> Iterator[None]:
+def another_process(settings: Settings) -> None:
     """Serve beside others."""
-    ids.name_process("0a0a0a0a")
-    yield
-    ids.name_process("")
+    settings.WORKERS = 2
 
 
 def reported(process: str, *told: ReplicaReport, waiting: dict[str, int] | None = None, ago: int = 0) -> None:

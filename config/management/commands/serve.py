@@ -23,9 +23,10 @@ from config.management.base import wait_for_database
 from config.readiness import is_migrated
 from config.serving import SERVERS, run
 from config.serving.workers import Workers
-from core.locks import Taken, locked
+from core.locks import Taken, identity, locked
 from inference.embedded.engine import MODEL_ID, EmbeddedEngine, ModelNotInstalled
 from inference.models import Model
+from inference.runs import orphans
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Command(BaseCommand):
                 raise CommandError(f"Another `serve` is running on {settings.DATA_DIR}.") from None
             wait_for_database(self.stderr)
             _check_migrations()
+            _clear_up()
             _check_login(options["host"])
             listener = stack.enter_context(_bound_socket(options["host"], options["port"]))
             _adopt_address(options["host"], listener)
@@ -169,6 +171,12 @@ def _leave_threads() -> None:
 def _check_migrations() -> None:
     if not is_migrated():
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
+
+
+def _clear_up() -> None:
+    """Give back what the processes held that served from this DATA_DIR before; with its lock, we know they are dead."""
+    if count := orphans.expire_of(identity(settings.DATA_DIR)):
+        logger.warning("%d runs were cut short when Parley last ended: what they held was given back", count)
 
 
 def _check_login(host: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from pytest_django import Settings
 
 from core import ids
 from inference.models import ProcessReport
@@ -22,10 +23,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_databa
 def _nothing_is_known() -> Iterator[None]:
     """Begin as a process that just started."""
     known, lines = dict(replicas._replicas), dict(queue._lines)
+    name = ids.process_name()
     replicas._replicas.clear()
     queue._lines.clear()
     yield
-    ids.name_process("")
+    ids.name_process(name)
     replicas._replicas.update(known)
     queue._lines.update(lines)
 
@@ -37,8 +39,11 @@ async def test_a_process_that_serves_alone_writes_nothing() -> None:
     assert not await ProcessReport.objects.aexists()
 
 
-async def test_one_of_several_writes_what_it_knows_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_of_several_writes_what_it_knows_for_the_others(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     monkeypatch.setattr(reports, "REPORT_SECONDS", 0.02)
+    settings.WORKERS = 2
     single = endpoint()
     ids.name_process("0a0a0a0a")
     writing = asyncio.ensure_future(reports.watch())
