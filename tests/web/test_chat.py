@@ -201,6 +201,34 @@ def test_an_extreme_number_is_taken_or_refused_but_breaks_nothing(field: str, nu
         assert error.message  # noqa: PT017 - being refused is one of two good answers
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {"enum": list(range(9_999))}},
+                }
+            },
+            "response_format.json_schema.schema",
+        ),
+        (
+            {"response_format": {"type": "json_object", "value": {"properties": {"a": {"pattern": "^a{5,2}$"}}}}},
+            "response_format.json_schema.schema",
+        ),
+        (
+            {"tools": [TOOL, {"type": "function", "function": {"name": "f", "parameters": {"$ref": "#"}}}]},
+            "tools[1].function.parameters",
+        ),
+        ({"chat_template_kwargs": {"a": "x" * 20_000}}, "chat_template_kwargs"),
+    ],
+)
+def test_what_would_cost_an_engine_much_is_refused(fields: dict[str, Any], param: str) -> None:
+    error = refused(with_fields(**fields))
+    assert (error.code, error.param) == ("invalid_parameter", param)
+
+
 def nested(levels: int) -> Any:
     value: Any = 1
     for level in range(levels):

@@ -14,11 +14,14 @@ from msgspec import UNSET
 
 from inference.chat import Chat, JsonObjectFormat, JsonSchema, JsonSchemaFormat, Message
 from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
+from inference.schemas import Measured
 from web.chat.tolerance import tidy
 
 # How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
 # of the stack could not be written again from further down.
 MAX_NESTING = 64
+# Templates go through them for every request.
+MAX_TEMPLATE_KWARGS_BYTES = 16_384
 
 # A body of more values than this is not looked through a second time: each is an object in memory.
 MAX_VALUES = 500_000
@@ -119,6 +122,7 @@ def check(chat: Chat) -> Chat:
         chat = msgspec.structs.replace(chat, response_format=JsonSchemaFormat(schema))
     for path, value in _free_form(chat):
         _check_nesting(value, path)
+    _check_schemas(chat)
     return chat
 
 
@@ -151,6 +155,21 @@ def _free_form(chat: Chat) -> Iterator[tuple[str, Any]]:
             yield f"messages[{number}].parsed", message.parsed
         for place, call in enumerate(message.tool_calls or ()):
             yield f"messages[{number}].tool_calls[{place}].function.parsed_arguments", call.function.parsed_arguments
+
+
+def _check_schemas(chat: Chat) -> None:
+    """Refuse what would cost an engine far more than it looks like."""
+    measured = Measured()
+    if isinstance(chat.response_format, JsonSchemaFormat) and chat.response_format.json_schema.schema is not None:
+        measured.add(chat.response_format.json_schema.schema, "response_format.json_schema.schema")
+    for number, tool in enumerate(chat.tools or ()):
+        if tool.function.parameters:
+            measured.add(tool.function.parameters, f"tools[{number}].function.parameters")
+    kwargs = chat.chat_template_kwargs
+    if kwargs and len(msgspec.json.encode(kwargs)) > MAX_TEMPLATE_KWARGS_BYTES:
+        raise InvalidRequest(
+            f"chat_template_kwargs may have {MAX_TEMPLATE_KWARGS_BYTES} bytes as JSON.", param="chat_template_kwargs"
+        )
 
 
 def _check_nesting(value: Any, path: str) -> None:
