@@ -1,6 +1,8 @@
 """``/v1/models``: every model that can be called, with its limits, prices and features."""
 
+from datetime import UTC
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -9,6 +11,7 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.messages.names import id_in, name_of
 from inference.errors import ModelNotFound
 from inference.models import Model, Price
 
@@ -73,6 +76,17 @@ def _dollars(microcredits: int) -> str:
     return f"{Decimal(microcredits) / MICROCREDITS_PER_CREDIT:f}"
 
 
+def _is_anthropics(request: Request) -> bool:
+    """Whether this is one of Anthropic's clients."""
+    return "anthropic-version" in request.headers
+
+
+def _in_anthropics_shape(model: Model) -> dict[str, Any]:
+    created_at = model.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    named = {"id": name_of(model.id), "display_name": model.name}
+    return {"type": "model", **named, "created_at": created_at, "max_input_tokens": model.context_tokens}
+
+
 class ModelList(ListAPIView[Model]):
     """``GET /v1/models``: every model that can be called now."""
 
@@ -83,8 +97,17 @@ class ModelList(ListAPIView[Model]):
         return Model.objects.callable().order_by("id")
 
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
-        """Wrap the models as OpenAI does."""
-        return Response({"object": "list", "data": self.get_serializer(self.get_queryset(), many=True).data})
+        """Wrap the models as OpenAI does, or as Anthropic does for its clients."""
+        models = self.get_queryset()
+        if _is_anthropics(request):
+            data = [_in_anthropics_shape(model) for model in models]
+            ends = (
+                {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+            )
+            return Response({"data": data, "has_more": False, **ends})
+        listed = {"object": "list", "data": self.get_serializer(models, many=True).data}
+        # Codex reads a list of its own kind of models, and goes on with what it knows where that is empty.
+        return Response(listed | ({"models": []} if "client_version" in request.query_params else {}))
 
 
 class ModelDetail(RetrieveAPIView[Model]):
@@ -97,9 +120,17 @@ class ModelDetail(RetrieveAPIView[Model]):
         """Look among the callable models only."""
         return Model.objects.callable()
 
+    def retrieve(self, request: Request, *args: object, **kwargs: object) -> Response:
+        """Tell of the model as OpenAI does, or as Anthropic does for its clients."""
+        if _is_anthropics(request):
+            return Response(_in_anthropics_shape(self.get_object()))
+        return super().retrieve(request, *args, **kwargs)
+
     def get_object(self) -> Model:
         """Find the model. Raises ModelNotFound."""
         model_id = self.kwargs["model_id"]
+        if _is_anthropics(self.request) and not self.get_queryset().filter(pk=model_id).exists():
+            model_id = self.kwargs["model_id"] = id_in(model_id)
         # PostgreSQL does not even take the question.
         if "\0" in model_id:
             raise ModelNotFound.named(model_id)

@@ -58,6 +58,8 @@ class MessagesRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class Asked(Struct, frozen=True):
     """A request, and what is to be known to answer in its words."""
 
+    # What the client calls the model.
+    model: str
     chat: Chat
     ignored: tuple[str, ...]
     # What functions are called by the client, where engines have another name for them.
@@ -116,7 +118,7 @@ def _understand(request: MessagesRequest) -> Asked:
     if thinking:
         ignored.append("thinking")
     chat = chat_of(fields, original)
-    return Asked(chat, tuple(ignored), names, thinking.get("type") in ("enabled", "adaptive"))
+    return Asked(chat.model, chat, tuple(ignored), names, thinking.get("type") in ("enabled", "adaptive"))
 
 
 def _messages(request: MessagesRequest, ignored: list[str], original: Origins) -> list[dict[str, Any]]:

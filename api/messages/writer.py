@@ -76,7 +76,7 @@ class MessageWriter:
             "id": f"msg_{self._run_id}",
             "type": "message",
             "role": "assistant",
-            "model": self._asked.chat.model,
+            "model": self._asked.model,
             "content": [_finished(block) for block in self._blocks],
             "stop_reason": None,
             "stop_sequence": None,

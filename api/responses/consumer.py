@@ -153,9 +153,8 @@ class InputItems(ResponsesExchange):
             {"id": f"in_{stored.run_id}_{place}", "type": "message", **_in_parts(item)}
             for place, item in enumerate(stored.input())
         ]
-        ends = (
-            {"first_id": items[0]["id"], "last_id": items[-1]["id"]} if items else {"first_id": None, "last_id": None}
-        )
+        ids = [item["id"] for item in items] or [None]
+        ends = {"first_id": ids[0], "last_id": ids[-1]}
         await self.tell(200, {"object": "list", "data": items, "has_more": False, **ends})
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from openai import OpenAI
 
+from accounts.models import Team
 from inference.models import Model, Price
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import CONTEXT_TOKENS, MODEL
@@ -80,3 +81,24 @@ def test_a_model_that_is_not_there_is_not_found(raw: httpx2.Client, tgi: FakeTgi
     response = raw.get(f"/v1/models/{model_id}")
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
     assert response.headers["x-request-id"].startswith("req_")
+
+
+def test_anthropics_clients_get_their_own_list(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    raw.headers["anthropic-version"] = "2023-06-01"
+    listed = raw.get("/v1/models?limit=1000").json()
+    (model,) = listed["data"]
+    assert (model["type"], model["id"], model["display_name"]) == ("model", "anthropic--fable--fox-1b", "Fox")
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, model["id"], model["id"])
+    for name in (model["id"], MODEL):
+        assert raw.get(f"/v1/models/{name}").json() == model
+    assert raw.get("/v1/models/anthropic--no--such").status_code == 404
+    for name in (model["id"], "fable--fox-1b", MODEL):
+        asked = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+        answer = raw.post("/v1/messages", json=asked)
+        assert (answer.status_code, answer.json()["model"]) == (200, name)
+
+
+def test_codex_finds_nothing_of_its_own_kind(raw: httpx2.Client, tgi: FakeTgi) -> None:
+    listed = raw.get("/v1/models?client_version=0.171.0").json()
+    assert listed["models"] == []
+    assert [model["id"] for model in listed["data"]] == [MODEL]
