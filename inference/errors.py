@@ -139,7 +139,9 @@ class ContextExceeded(EngineRefused):
         said = super().message
         if self.context_tokens is None:
             return said
-        return f"This model's maximum context length is {self.context_tokens} tokens. However, {self._asked}. ({said})"
+        # Some clients are shown no more than the sentence, and look for the code in it.
+        sentence = f"This model's maximum context length is {self.context_tokens} tokens. However, {self._asked}."
+        return f"{sentence} ({self.code}: {said})"
 
     @property
     def _asked(self) -> str:

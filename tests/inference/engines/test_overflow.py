@@ -84,7 +84,7 @@ UNKNOWN_LENGTH = (
 def test_what_is_too_long_is_told_with_its_numbers(said: str, details: Any, sentence: str, param: str) -> None:
     error = overflow(said, details)
     assert error
-    assert error.message == f"{sentence} ({said})"
+    assert error.message == f"{sentence} (context_length_exceeded: {said})"
     assert error.param == param
 
 

@@ -126,7 +126,8 @@ async def test_an_error_in_the_stream_tells_its_kind_by_its_beginning(message: s
             b'{"error":"Input validation error: `inputs` must have less than 4095 tokens. Given: 6001",'
             b'"error_type":"validation"}',
             "This model's maximum context length is 4095 tokens. However, your messages resulted in 6001 tokens. "
-            "Please reduce the length of the messages. (`messages` must have less than 4095 tokens. Given: 6001)",
+            "Please reduce the length of the messages. (context_length_exceeded: `messages` must have less than 4095 "
+            "tokens. Given: 6001)",
             "messages",
         ),
         (
