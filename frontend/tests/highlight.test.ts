@@ -22,8 +22,9 @@ test("an unknown language stays plain", () => {
 });
 
 test.each(["python", "js", "sql", "html", "css"])("hostile %s takes no time", (language) => {
-  // The processor's time: what others on this machine take is not counted.
+  // The processor's time: what others on this machine take is not counted. Where it grows with the square of the
+  // length, or worse, it is minutes.
   const began = process.cpuUsage();
   for (const piece of ['"', "'", '"""', "/*", "<!--", "`", "a.b", "\\", "0x", "#"]) coloured(piece.repeat(5000), language);
-  expect(process.cpuUsage(began).user / 1000).toBeLessThan(3000);
-});
+  expect(process.cpuUsage(began).user / 1000).toBeLessThan(10_000);
+}, 60_000);

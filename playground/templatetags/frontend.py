@@ -38,6 +38,13 @@ def frontend_assets(entry: str) -> SafeString:
     return mark_safe("\n".join(tags))
 
 
+@register.simple_tag
+def hashed_static(name: str) -> str:
+    """The address of a file of ``static/``, with its hash in it once the front end has been built."""
+    built = _manifest().get(f"static/{name}")
+    return _built(built["file"]) if built else static(name)
+
+
 def _built(file: str) -> str:
     return static(f"build/{file}")
 

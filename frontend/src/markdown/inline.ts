@@ -2,7 +2,9 @@ import type { Token, Tokens } from "marked";
 import { icon } from "../icon";
 import { t } from "../i18n";
 import { decodeEntities } from "./entities";
+import type { Formula } from "./formulas";
 import { safeImage, safeLink } from "./links";
+import { formulaNode } from "./math";
 
 type Make = (token: never) => Node;
 
@@ -14,10 +16,37 @@ const makers: Record<string, Make> = {
   codespan: ({ text }: Tokens.Codespan) => wrapText("code", text),
   escape: ({ text }: Tokens.Escape) => document.createTextNode(text),
   checkbox: ({ checked }: { checked: boolean }) => document.createTextNode(checked ? "☑ " : "☐ "),
+  // Models write line breaks in tables so, where markdown has none; no other tag is anything but text.
+  html: ({ raw }: Tokens.Tag) => (/^<br\s*\/?>$/i.test(raw.trim()) ? document.createElement("br") : document.createTextNode(raw)),
+  formula: ({ tex, isDisplay, raw }: Formula) => formulaNode(tex, isDisplay, raw),
+  footnoteMark: ({ name }: Tokens.Generic) => wrapText("sup", name as string),
   link,
   image,
   text,
 };
+
+/** The words inside an element; where more arrive, those that are there already stay. */
+export class Inlines {
+  #raws: string[] = [];
+  #nodes: Node[][] = [];
+
+  constructor(readonly root: HTMLElement) {}
+
+  update(tokens: Token[]): void {
+    let same = 0;
+    while (same < tokens.length && this.#raws[same] === tokens[same]?.raw) same += 1;
+    for (const node of this.#nodes.splice(same).flat()) node.parentNode?.removeChild(node);
+    this.#raws.length = same;
+    for (const token of tokens.slice(same)) {
+      const [node] = inlineNodes([token]);
+      // A fragment is empty once it was added: what was in it is what stays on the page.
+      const nodes = node instanceof DocumentFragment ? [...node.childNodes] : node ? [node] : [];
+      this.root.append(...nodes);
+      this.#raws.push(token.raw);
+      this.#nodes.push(nodes);
+    }
+  }
+}
 
 /** Draws inline markdown as DOM nodes. Raw HTML, and whatever else has no maker, shows as the text it was written in. */
 export function inlineNodes(tokens: Token[]): Node[] {

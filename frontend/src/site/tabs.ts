@@ -1,3 +1,5 @@
+import { keyOf } from "../keys";
+
 /** Tabs as WAI-ARIA describes them: one tab stop, arrows move and select. */
 export function prepareTabs(): void {
   for (const panel of document.querySelectorAll<HTMLElement>("[data-tabs]")) {
@@ -25,8 +27,9 @@ function select(tabs: HTMLElement[], chosen: HTMLElement): void {
 /** The tab that an arrow, Home or End key leads to. */
 export function neighbour(tabs: HTMLElement[], event: KeyboardEvent): HTMLElement | undefined {
   const at = tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
-  if (event.key === "Home") return tabs[0];
-  if (event.key === "End") return tabs.at(-1);
-  const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+  const key = keyOf(event);
+  if (key === "Home") return tabs[0];
+  if (key === "End") return tabs.at(-1);
+  const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
   return step ? tabs[(at + step + tabs.length) % tabs.length] : undefined;
 }
