@@ -147,6 +147,8 @@ class Endpoint(models.Model):
     concurrency = models.PositiveIntegerField(default=64, validators=[MinValueValidator(1)])
     is_enabled = models.BooleanField(default=True)
     is_embedded = models.BooleanField(default=False, editable=False)
+    # Found out about the server by asking it, or by what it refused; see ``inference.engines.learned``.
+    learned = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -32,7 +32,7 @@ def greeting(model: str) -> dict[str, Any]:
     """Return a short request for a first try: a streamed hello."""
     return {
         "model": model,
-        "messages": [{"role": "user", "content": "Say hello in one short sentence."}],
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
         "stream": True,
     }
 

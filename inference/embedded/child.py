@@ -20,7 +20,7 @@ NICENESS = 5
 
 
 class Order(TypedDict):
-    """What the parent asks for; ``context_tokens`` is per slot."""
+    """What the parent asks for; ``context_tokens`` is per slot. None leaves what the model's file says."""
 
     model_file: str
     model_id: str
@@ -28,6 +28,9 @@ class Order(TypedDict):
     slots: int
     context_tokens: int
     threads: int
+    chat_template: str | None
+    temperature: float | None
+    top_p: float | None
 
 
 def main() -> NoReturn:
@@ -74,6 +77,12 @@ def _serve(order: Order) -> Any:
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.api_keys = [order["key"]]
+    if order["chat_template"] is not None:
+        parameters.chat_template = order["chat_template"]
+    if order["temperature"] is not None:
+        parameters.sampling.temp = order["temperature"]
+    if order["top_p"] is not None:
+        parameters.sampling.top_p = order["top_p"]
     _close_doors(parameters)
     return xllamacpp.Server(parameters)
 

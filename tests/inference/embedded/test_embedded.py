@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings
 
 from inference.embedded import child as child_process
-from inference.embedded.engine import MODEL_ID, EmbeddedEngine, model_file
+from inference.embedded.engine import CHAT_TEMPLATE, MODEL_ID, TEMPERATURE, TOP_P, EmbeddedEngine, model_file
 from inference.engines.base import EndpointAddress
 from inference.models import Endpoint, Model
 from tests.inference.clients import engine_for
@@ -31,7 +31,15 @@ class Child:
 
     def __init__(self, log: Path) -> None:
         order = child_process.Order(
-            model_file=str(model_file()), model_id=MODEL_ID, key=KEY, slots=2, context_tokens=512, threads=2
+            model_file=str(model_file()),
+            model_id=MODEL_ID,
+            key=KEY,
+            slots=2,
+            context_tokens=512,
+            threads=2,
+            chat_template=CHAT_TEMPLATE,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
         )
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -80,6 +88,20 @@ def test_a_signal_to_the_whole_tree_does_not_end_it_before_its_parent(child: Chi
     child.process.terminate()
     with child.request("/health") as response:
         assert response.status == 200
+
+
+@pytest.mark.timeout(600)
+async def test_it_answers_decently(child: Child) -> None:
+    engine = engine_for(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
+    question = [{"role": "user", "content": "What is the capital of France?"}]
+
+    async def said(**fields: object) -> str:
+        chat = parse(json.dumps({"model": MODEL_ID, "messages": question, **fields}).encode())
+        return text(await answer(engine, chat, 24))
+
+    assert "Paris" in await said(temperature=0)
+    # Without a temperature it is as cool as its card recommends.
+    assert "Paris" in await said(seed=1)
 
 
 @pytest.mark.timeout(600)
@@ -147,9 +169,9 @@ def test_its_endpoint_follows_every_restart_and_stays_disabled_if_it_was() -> No
         assert (endpoint.kind, endpoint.is_embedded, endpoint.is_enabled) == ("llamacpp", True, True)
         assert endpoint.concurrency == settings.EMBEDDED_SLOTS
         model = Model.objects.get()
-        # Without a system message, its template adds one of its own.
-        assert 20 < model.template_tokens < 60
-        assert 5 < model.template_system_tokens < model.template_tokens
+        # Where a request has no system message, nothing is made up in its place.
+        assert 5 < model.template_tokens < 15
+        assert 5 < model.template_system_tokens < 20
         Model.objects.update(template_tokens=99)
         Endpoint.objects.update(is_enabled=False)
         process = _child_process()
@@ -158,6 +180,11 @@ def test_its_endpoint_follows_every_restart_and_stays_disabled_if_it_was() -> No
         again = Endpoint.objects.get()
         assert (again.id, again.is_enabled) == (endpoint.id, False)
         assert Model.objects.get().template_tokens == 99
+        # As an installation from before, whose template was another.
+        Endpoint.objects.update(learned={}, credential="")
+        process = _child_process()
+        process.kill()
+        until(lambda: Model.objects.get().template_tokens == model.template_tokens)
         process = _child_process()
     assert not process.is_running()
     assert not engine.is_ready.is_set()
