@@ -245,7 +245,7 @@ def test_nothing_new_is_taken_while_an_answer_is_told_to_its_end(
                 program.get("/healthz")
         tab.say(type="send", ref="s", conversation=who.conversation, content="And I")
         refused = tab.hear("failed", "started")
-        assert (refused["ref"], refused["draft"], refused["error"]["code"]) == ("s", "And I", "engine_unavailable")
+        assert (refused["ref"], refused["draft"], refused["error"]["code"]) == ("s", "And I", "restarting")
         assert tgi.script.let_go
         tgi.script.let_go.set()
         assert tab.hear("ended", "failed")["message"]["state"] == "complete"
