@@ -15,6 +15,8 @@ _ESCAPE: Final = re.compile(
     r"\\(?:u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[pP]\{[^}]*\}|k<[^>]*>|c[a-zA-Z]|.)", re.DOTALL
 )
 _CLASS: Final = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
+# Looking ahead and behind, names and numbers of groups, and edges of words.
+_CONTEXT: Final = re.compile(r"\(\?(?!:)|\\[bBk1-9]")
 _GROUP: Final = re.compile(r"\((?:\?(?:[:=!]|<[=!]|P?<\w+>))?")
 
 
@@ -31,6 +33,39 @@ def pattern_steps(pattern: str) -> int:
     while position < len(pattern):
         position = counter.take(pattern, position)
     return counter.end()
+
+
+def anchored(pattern: str) -> str | None:
+    """Return a pattern that begins with ``^`` and ends with ``$`` and means the same; None where there is none.
+
+    A pattern of JSON Schema may be found anywhere in a text.
+    """
+    marks, has_branches = _marks(pattern)
+    begins, ends = pattern.startswith("^"), bool(marks) and marks[-1] == len(pattern) - 1 and pattern.endswith("$")
+    inner = [mark for mark in marks if not (mark == 0 and begins) and not (mark == len(pattern) - 1 and ends)]
+    if inner or (has_branches and (begins or ends)):
+        return None
+    core = pattern[begins : len(pattern) - ends]
+    core = f"({core})" if has_branches else core
+    return f"^{'' if begins else '.*'}{core}{'' if ends else '.*'}$"
+
+
+def is_regular(pattern: str) -> bool:
+    """Whether a pattern has nothing that depends on what stands around it, or before."""
+    return not _CONTEXT.search(_CLASS.sub("", pattern.replace("\\\\", "")))
+
+
+def _marks(pattern: str) -> tuple[list[int], bool]:
+    """Return where ``^`` and ``$`` stand for an edge of the text, and whether there are branches outside of groups."""
+    marks, has_branches, depth, position = [], False, 0, 0
+    while position < len(pattern):
+        sign = pattern[position]
+        if sign in "^$":
+            marks.append(position)
+        depth += (sign == "(") - (sign == ")")
+        has_branches |= sign == "|" and depth == 0
+        position = _end_of_step(pattern, position)
+    return marks, has_branches
 
 
 class _Counter:

@@ -4,7 +4,7 @@ Engines turn a schema into an automaton. Repetitions inside repetitions, referen
 values or branches: a few bytes of these take minutes and gigabytes there, at everybody's cost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -170,20 +170,34 @@ def is_recursive(schema: Any) -> bool:
         raise InvalidRequest(f"The schema {refused}.") from None
 
 
+def mapped(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """Return a schema with each of its parts changed, the innermost first; what is no schema in it stays as it is."""
+    if not isinstance(schema, dict):
+        return schema
+    written: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in (*_NAMED, *_DEFINITIONS) and isinstance(value, dict):
+            written[keyword] = {name: mapped(each, change) for name, each in value.items()}
+        elif keyword in (*_SINGLE, *_OF_A_LIST, *_SAME):
+            is_list = isinstance(value, list)
+            written[keyword] = [mapped(each, change) for each in value] if is_list else mapped(value, change)
+        else:
+            written[keyword] = value
+    return change(written)
+
+
 def with_definitions_inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without references, which must not be recursive: what they lead to stands in their place."""
 
-    def inlined(part: Any) -> Any:
-        if isinstance(part, list):
-            return [inlined(each) for each in part]
-        if not isinstance(part, dict):
-            return part
-        if isinstance(part.get("$ref"), str):
-            part = _found(schema, part["$ref"]) | {name: each for name, each in part.items() if name != "$ref"}
-            return inlined(part)
-        return {name: inlined(each) for name, each in part.items() if name not in _DEFINITIONS}
+    def inlined(part: dict[str, Any]) -> dict[str, Any]:
+        kept = {keyword: each for keyword, each in part.items() if keyword not in ("$ref", *_DEFINITIONS)}
+        if not isinstance(part.get("$ref"), str):
+            return kept
+        found = mapped(_found(schema, part["$ref"]), inlined)
+        return found | kept if isinstance(found, dict) else kept
 
-    return {name: inlined(each) for name, each in inlined(schema).items()}
+    written: dict[str, Any] = mapped(schema, inlined)
+    return written
 
 
 def _found(root: Any, reference: str) -> Any:

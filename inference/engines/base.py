@@ -68,8 +68,8 @@ class Engine(Protocol):
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer of at most ``max_tokens``: always a stream."""
 
-    def decoder(self, chat: Chat) -> "Decoder":
-        """Return what turns the body of the response into chunks."""
+    def decoder(self, chat: Chat, max_tokens: int | None = None) -> "Decoder":
+        """Return what turns the body of the response into chunks; ``max_tokens`` as in the request."""
 
     def refusal(self, status: int, body: bytes) -> EngineError:
         """Return what a response means whose status is not 200."""

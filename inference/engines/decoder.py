@@ -34,14 +34,14 @@ class AnswerReader:
     # Whether a comment says more than that the connection is open.
     comments_are_signs: ClassVar = True
 
-    def __init__(self, address: Address, chat: Chat) -> None:
+    def __init__(self, address: Address, chat: Chat, max_tokens: int | None) -> None:
         self.is_ended = False
         self.has_output = False
         self.is_cut_short = False
         self.failure: EngineError | None = None
         self.signs = 0
         self._address = address
-        self._limit = chat.completion_limit
+        self._limit = max_tokens or chat.completion_limit
         self._wants_logprobs = bool(chat.logprobs)
         self._parser = EventParser()
         self._finish_reason: str | None = None

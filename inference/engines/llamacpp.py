@@ -7,23 +7,39 @@ import msgspec
 from msgspec import structs
 
 from inference.chat import Chat, Message
-from inference.chunks import Usage
+from inference.chunks import Chunk, Usage
 from inference.engines.base import Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
-from inference.engines.events import Event
+from inference.engines.errors import decoded, said_in
+from inference.engines.events import NULL, Event
 from inference.engines.openai import OpenAIEngine
+from inference.engines.structured import Schema, schemas_of, with_schemas
 from inference.errors import EngineError, EngineRefused, UnsupportedParameter
+from inference.patterns import PatternRefused, anchored, is_regular
+from inference.schemas import mapped
 
 # It skips what it does not know; an option without its effect is refused here instead.
 _IGNORED = ("cache_salt",)
 _OF_A_SCHEMA = re.compile(r"generate parser|grammar|schema", re.IGNORECASE)
+# What it says of an answer that ends before its grammar does.
+_NOT_WHOLE = re.compile(r"does not match the expected .* format")
 # The seed, of 32 bits, that means none.
 _RANDOM_SEED = 2**32 - 1
 
 
 class LlamaCppReader(AnswerReader):
     """Reads an answer whose every chunk tells the counts so far."""
+
+    def chunk(self, event: Event) -> Chunk | None:
+        """Turn one event into a chunk; a structured answer that was cut comes with an error instead of an end."""
+        if event.error is not NULL and self._is_cut(event):
+            return self._finished(Chunk(), "length")
+        return super().chunk(event)
+
+    def _is_cut(self, event: Event) -> bool:
+        is_full = self._limit is not None and self._generated >= self._limit
+        return is_full and bool(_NOT_WHOLE.search(said_in(decoded(bytes(event.error)))[0]))
 
     def usage(self, event: Event) -> Usage | None:
         """Return the final counts, or else the running ones."""
@@ -40,6 +56,11 @@ class LlamaCppEngine(OpenAIEngine):
         """Refuse what llama.cpp cannot do. Raises UnsupportedParameter."""
         super().check(chat)
         refuse_given(chat, _IGNORED)
+        for schema, path in schemas_of(chat):
+            try:
+                _with_whole_patterns(schema)
+            except PatternRefused as refused:
+                raise UnsupportedParameter(f"This model's server does not follow {refused}.", param=path) from None
 
     async def meet(self, chat: Chat) -> None:
         """Refuse tools where the chat template has no place for them: llama.cpp leaves them out in silence.
@@ -100,7 +121,7 @@ class LlamaCppEngine(OpenAIEngine):
         if chat.reasoning_effort is not None:
             # Where templates look for it.
             kwargs = {"reasoning_effort": chat.reasoning_effort} | (kwargs or {})
-        return structs.replace(
+        chat = structs.replace(
             chat,
             seed=chat.seed % _RANDOM_SEED if chat.seed is not None else None,
             repetition_penalty=None,
@@ -108,15 +129,32 @@ class LlamaCppEngine(OpenAIEngine):
             chat_template_kwargs=kwargs,
             cache_salt=None,
         )
+        return with_schemas(chat, _with_whole_patterns)
 
     def message(self, message: Message) -> Message:
         """Name the developer's role as chat templates do."""
         message = super().message(message)
         return structs.replace(message, role="system") if message.role == "developer" else message
 
-    def decoder(self, chat: Chat) -> AnswerReader:
+    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return LlamaCppReader(self._address, chat)
+        return LlamaCppReader(self._address, chat, max_tokens)
+
+
+def _with_whole_patterns(schema: Schema) -> Schema:
+    """Return a schema whose patterns are of whole texts: llama.cpp skips others in silence. Raises PatternRefused."""
+
+    def whole(part: Schema) -> Schema:
+        pattern = part.get("pattern")
+        if not isinstance(pattern, str):
+            return part
+        written = anchored(pattern) if is_regular(pattern) else None
+        if written is None:
+            raise PatternRefused(f"the pattern {pattern!r}: it has to describe the whole text, from ^ to $")
+        return part | {"pattern": written}
+
+    found: Schema = mapped(schema, whole)
+    return found
 
 
 class _InputTokens(msgspec.Struct):

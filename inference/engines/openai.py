@@ -82,9 +82,9 @@ class OpenAIEngine:
         """Return what to send for an answer."""
         return Request("POST", f"{self._root}/v1/chat/completions", self._headers, self.encode(chat, max_tokens))
 
-    def decoder(self, chat: Chat) -> AnswerReader:
+    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return AnswerReader(self._address, chat)
+        return AnswerReader(self._address, chat, max_tokens)
 
     def refusal(self, status: int, body: bytes) -> EngineError:
         """Return the error for a response that is not a success."""

@@ -28,7 +28,7 @@ async def stream(
     """
     began = time.monotonic()
     await engine.meet(chat)
-    decoder = engine.decoder(chat)
+    decoder = engine.decoder(chat, max_tokens)
     first_seconds, between_seconds = settings.FIRST_TOKEN_SECONDS, settings.BETWEEN_TOKENS_SECONDS
 
     def patience() -> float:

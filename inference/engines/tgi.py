@@ -129,9 +129,9 @@ class TgiEngine(OpenAIEngine):
         """Return the error for a response that is not a success."""
         return tgi_error_for(self._address, status, body)
 
-    def decoder(self, chat: Chat) -> AnswerReader:
+    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
         """Return what reads the answer to a chat."""
-        return TgiReader(self._address, chat)
+        return TgiReader(self._address, chat, max_tokens)
 
     async def _tokenize(self, text: str) -> int:
         return len(await self.ask("POST", "/tokenize", msgspec.json.encode({"inputs": text}), type=list[msgspec.Raw]))

@@ -34,8 +34,8 @@ class TgiReader(AnswerReader):
     # Its keep-alives come from the router, whether the model is at work or not.
     comments_are_signs: ClassVar = False
 
-    def __init__(self, address: Address, chat: Chat) -> None:
-        super().__init__(address, chat)
+    def __init__(self, address: Address, chat: Chat, max_tokens: int | None) -> None:
+        super().__init__(address, chat, max_tokens)
         stops = stops_of(chat)
         self._cutter = StopCutter(stops) if stops else None
         self._has_counts = False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.errors import InvalidRequest
-from inference.patterns import PatternRefused, pattern_steps
+from inference.patterns import PatternRefused, anchored, is_regular, pattern_steps
 from inference.schemas import Measured, is_recursive, with_definitions_inlined
 
 
@@ -159,6 +159,37 @@ def test_patterns_that_are_none_or_too_large_are_refused(pattern: str) -> None:
         pattern_steps(pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "whole"),
+    [
+        ("^[A-Z]{3}$", "^[A-Z]{3}$"),
+        ("[A-Z]{3}", "^.*[A-Z]{3}.*$"),
+        ("^a", "^a.*$"),
+        ("a$", "^.*a$"),
+        ("a|b", "^.*(a|b).*$"),
+        ("^(a|b)$", "^(a|b)$"),
+        (r"^a[$^]\$$", r"^a[$^]\$$"),
+        (r"\^a\$", r"^.*\^a\$.*$"),
+        ("", "^.*.*$"),
+        ("^a|b$", None),
+        ("(^a|b)", None),
+        ("a$b", None),
+    ],
+)
+def test_a_pattern_is_written_for_the_whole_text(pattern: str, whole: str | None) -> None:
+    assert anchored(pattern) == whole
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)b", "(?<!a)b", r"\bword\b", r"(a)\1", "(?P<n>a)", r"(?<n>a)\k<n>"])
+def test_what_depends_on_what_stands_around_is_not_regular(pattern: str) -> None:
+    assert not is_regular(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(?:a|b)+", r"\d\.[(?=]", r"\\b", "^x$"])
+def test_what_depends_on_nothing_else_is_regular(pattern: str) -> None:
+    assert is_regular(pattern)
+
+
 def test_recursion_is_found() -> None:
     assert is_recursive(TREE)
     assert is_recursive(of(next={"$ref": "#"}))
@@ -174,3 +205,6 @@ def test_definitions_can_stand_where_they_are_referred_to() -> None:
     inlined = with_definitions_inlined(schema)
     assert inlined == of(home=of(name=string()) | {"description": "Where"}, names=listed(string()))
     assert "$ref" not in json.dumps(inlined)
+    # Names of the caller's own are no keywords.
+    named = of(**{"$ref": string(), "definitions": string(), "pattern": string()}) | {"default": {"$ref": "#/x"}}
+    assert with_definitions_inlined(named) == named

@@ -1,6 +1,7 @@
 """The embedded engine: a real model in a real process that answers nobody but us."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.error
@@ -18,7 +19,7 @@ from inference.embedded.engine import CHAT_TEMPLATE, MODEL_ID, TEMPERATURE, TOP_
 from inference.engines.base import EndpointAddress
 from inference.models import Endpoint, Model
 from tests.inference.clients import engine_for
-from tests.inference.engines.conversation import answer, text
+from tests.inference.engines.conversation import answer, finish_reasons, text
 from tests.patience import until, within
 from tests.site import engine_of
 from web.chat import parse
@@ -102,6 +103,34 @@ async def test_it_answers_decently(child: Child) -> None:
     assert "Paris" in await said(temperature=0)
     # Without a temperature it is as cool as its card recommends.
     assert "Paris" in await said(seed=1)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("max_tokens", "ending"), [(6, "length"), (40, "stop")])
+async def test_a_structured_answer_is_one_or_was_cut(child: Child, max_tokens: int, ending: str) -> None:
+    engine = engine_for(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
+    properties = {"colour": {"enum": ["red", "blue"]}, "code": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]$"}}
+    schema = {"type": "object", "properties": properties, "required": ["colour", "code"], "additionalProperties": False}
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    question = [{"role": "user", "content": "Which colour has the sky?"}]
+    body = {"model": MODEL_ID, "messages": question, "temperature": 0, "response_format": format_}
+    chunks = await answer(engine, parse(json.dumps(body).encode()), max_tokens)
+    assert finish_reasons(chunks) == [ending]
+    if ending == "stop":
+        found = json.loads(text(chunks))
+        assert found["colour"] in ("red", "blue")
+        assert re.fullmatch("[A-Z]{3}-[0-9]", found["code"])
+
+
+@pytest.mark.timeout(600)
+async def test_log_probabilities_come_with_their_tokens(child: Child) -> None:
+    engine = engine_for(EndpointAddress("llamacpp", child.base_url, KEY, MODEL_ID))
+    body = {"model": MODEL_ID, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+    wanted = parse(json.dumps(body | {"temperature": 0, "logprobs": True, "top_logprobs": 2}).encode())
+    chunks = await answer(engine, wanted, 8)
+    told = [token for each in chunks if each.logprobs for token in json.loads(bytes(each.logprobs))["content"]]
+    assert "".join(token["token"] for token in told).startswith(text(chunks))
+    assert all(len(token["top_logprobs"]) == 2 and token["logprob"] <= 0 for token in told)
 
 
 @pytest.mark.timeout(600)

@@ -179,3 +179,38 @@ async def test_a_server_tells_what_it_reads_and_can_do() -> None:
     with FakeLlamaCpp() as server:
         described = await engine_at(server).describe()
     assert (described.modalities, described.features) == (None, ())
+
+
+NOT_WHOLE = event(
+    {"error": {"code": 500, "message": "The model produced output that does not match the expected x format"}}
+)
+
+
+async def test_a_structured_answer_that_was_cut_ends_with_its_limit() -> None:
+    with FakeLlamaCpp(script=Script(fail_after=4, failure=NOT_WHOLE)) as server:
+        chunks = await answer(engine_at(server), chat(), max_tokens=3)
+        assert (text(chunks), finish_reasons(chunks)) == ("The quick brown", ["length"])
+        with pytest.raises(EngineFailed):
+            await answer(engine_at(server), chat(), max_tokens=4)
+
+
+def formatted(pattern: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+async def test_a_pattern_is_sent_for_the_whole_text() -> None:
+    parameters = formatted("[a-z]")["json_schema"]["schema"]
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    with FakeLlamaCpp() as server:
+        await answer(engine_at(server), chat(response_format=formatted("[A-Z]{3}"), tools=[tool]))
+        sent = server.requests[-1].json
+    assert sent["response_format"] == formatted("^.*[A-Z]{3}.*$")
+    assert sent["tools"][0]["function"]["parameters"]["properties"]["a"]["pattern"] == "^.*[a-z].*$"
+
+
+@pytest.mark.parametrize("pattern", ["^(?=a)b$", "^a|b$"])
+def test_a_pattern_that_would_be_skipped_is_refused(pattern: str) -> None:
+    with pytest.raises(UnsupportedParameter) as raised:
+        engine_for(EndpointAddress("llamacpp", "http://localhost")).check(chat(response_format=formatted(pattern)))
+    assert raised.value.param == "response_format.json_schema.schema"
