@@ -118,7 +118,8 @@ def test_what_is_asked_of_the_site_has_an_address() -> None:
     patterns = [pattern for pattern in operating.http_urlpatterns if isinstance(pattern, URLPattern)]
     answered = {f"/{pattern.pattern}" for pattern in patterns}
     assert set(asked) == {"/healthz", "/readyz"}
-    assert {*asked, "/metrics"} == answered
+    # `/health` is the name that other servers have for it.
+    assert {*asked, "/health", "/metrics"} == answered
 
 
 def test_prometheus_scrapes_services_that_are_there_with_the_token() -> None:

@@ -167,7 +167,7 @@ def test_an_engine_that_fails_before_its_first_token_is_a_true_status_and_free(
         ({"response": (200, stream, b"data: [DONE]\n\n")}, 500),
         ({"response": (200, stream, b"data: {\n\n")}, 500),
         ({"response": (200, stream, b"data: \xff\xfe\n\n")}, 500),
-        ({"response": (200, stream, b'data: {"choices":[{"delta":{"content":5}}]}\n\n')}, 500),
+        ({"response": (200, stream, b'data: {"choices":5}\n\n')}, 500),
         ({"response": (200, stream, b"data: " + b"[" * 100_000 + b"\n\n")}, 500),
         ({"response": (200, stream, b"")}, 500),
     ]
