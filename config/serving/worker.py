@@ -1,7 +1,6 @@
 """One of several web processes: it serves on its parent's socket, and ends when its parent does, however that ended.
 
-It says on its standard output when it can be called. Its standard input is its parent's hand: when that lets go, it
-ends as at SIGTERM, charges what was delivered, and is gone in bounded time.
+When its parent is gone it ends as at SIGTERM, charges what was delivered, and is gone in bounded time.
 """
 
 import argparse
@@ -9,16 +8,16 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from types import FrameType
 from typing import Final, NoReturn
 
 from django.conf import settings
 
-READY: Final = b"ready\n"
-# Beyond the patience with answers under way: for the last words of those that are ended, and for cleaning up, which
-# may take SHUTDOWN_SECONDS more.
+from core.supervised import Parent
+
+# Beyond the patience with answers under way: to end the others and have them heard, and for cleaning up, which may take
+# SHUTDOWN_SECONDS more.
 LAST_SECONDS: Final = 10
 
 
@@ -27,7 +26,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     given = _arguments()
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = Parent()
+    parent.end_with(_end)
     # Late: it builds the whole site.
     from config.asgi import application
     from config.serving import run
@@ -37,7 +37,7 @@ def main() -> None:
 
     ids.name_process(given.name)
     admission.share(peers.folder() / local.FILE_NAME, given.column)
-    run(application, socket.socket(fileno=given.listener), given.server, _tell_parent)
+    run(application, socket.socket(fileno=given.listener), given.server, lambda: parent.tell("ready"))
 
 
 def stop_seconds() -> float:
@@ -59,18 +59,8 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _tell_parent() -> None:
-    # Whatever else is printed belongs into the log.
-    with os.fdopen(os.dup(1), "wb") as parent:
-        os.dup2(2, 1)
-        parent.write(READY)
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of standard input; then end."""
-    # Not through a file object, whose lock would be held when the interpreter ends.
-    while os.read(sys.stdin.fileno(), 1):
-        pass
+def _end() -> None:
+    """End as at SIGTERM, and in bounded time."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(stop_seconds())
     os._exit(1)

@@ -1,12 +1,10 @@
-"""Several web processes on one socket, kept alive: ``manage.py serve --workers N``."""
+"""Several web processes on one socket, kept running: ``manage.py serve --workers N``."""
 
 import logging
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from prometheus_client import multiprocess
 
 from config.serving import worker
 from core import ids
+from core.supervisor import Child, Start, Supervisor
 from credits.errors import LedgerError
 from inference.concurrency import local
 from inference.runs import orphans
@@ -27,12 +26,8 @@ from playground import peers
 
 logger = logging.getLogger(__name__)
 
-# Between a worker's end and its next start: doubled each time, and short again after it has lived STEADY_SECONDS.
-FIRST_DELAY_SECONDS: Final = 0.2
-MAX_DELAY_SECONDS: Final = 30
-STEADY_SECONDS: Final = 30
-# The database may be what a worker waits for that has to be killed.
-BURIAL_SECONDS: Final = 1
+# For clearing up after a worker that had to be killed: the database may be what it waited for.
+CLEAR_SECONDS: Final = 1
 
 
 class Workers:
@@ -42,7 +37,7 @@ class Workers:
 
     def __init__(self, count: int, listener: socket.socket, server: str) -> None:
         self._is_ending = threading.Event()
-        self._slots = [_Slot(column, listener, server, self._is_ending) for column in range(count)]
+        self._supervisors = [Supervisor(_Worker(column, listener, server)) for column in range(count)]
 
     @property
     def is_ending(self) -> bool:
@@ -54,120 +49,79 @@ class Workers:
 
         From here on SIGTERM and SIGINT end them; SIGINT, when they are ending, takes their patience away.
         """
-        _clear(len(self._slots))
+        _clear(len(self._supervisors))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._heard)
-        for slot in self._slots:
-            slot.thread.start()
-        return all(slot.has_begun() for slot in self._slots)
+        for supervisor in self._supervisors:
+            supervisor.start()
+        for supervisor in self._supervisors:
+            supervisor.is_settled.wait()
+        return all(supervisor.was_ready for supervisor in self._supervisors)
 
     def end(self) -> None:
         """Tell each to end; to be told twice, as by those who signal a whole tree, is the same as once."""
         self._is_ending.set()
-        for slot in self._slots:
-            slot.tell(signal.SIGTERM)
+        for supervisor in self._supervisors:
+            supervisor.stop(signal.SIGTERM)
 
     def wait(self) -> None:
         """Return when they are told to end and all are gone, in bounded time from then on."""
         self._is_ending.wait()
         give_up_at = time.monotonic() + worker.stop_seconds()
-        for slot in self._slots:
-            slot.thread.join(max(0, give_up_at - time.monotonic()))
-            if slot.thread.is_alive():
-                slot.kill()
-                # To bury it, which needs the database.
-                slot.thread.join(BURIAL_SECONDS)
+        for supervisor in self._supervisors:
+            if not supervisor.join(max(0, give_up_at - time.monotonic())):
+                logger.error("%s did not end in time, and is killed", supervisor.name)
+                supervisor.stop(signal.SIGKILL)
+                supervisor.join(CLEAR_SECONDS)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self.is_ending and number == signal.SIGINT:
-            for slot in self._slots:
-                slot.tell(signal.SIGINT)
+            for supervisor in self._supervisors:
+                supervisor.tell(signal.SIGINT)
         self.end()
 
 
-class _Slot:
-    """Keeps one worker alive, on a thread of its own."""
+class _Worker(Child):
+    """One of the web processes; each that takes the place of another has a name of its own."""
 
-    def __init__(self, column: int, listener: socket.socket, server: str, is_ending: threading.Event) -> None:
-        self.thread = threading.Thread(target=self._keep_alive, name=f"worker {column + 1}", daemon=True)
+    first_delay_seconds = 0.2
+    steady_seconds = 30.0
+
+    def __init__(self, column: int, listener: socket.socket, server: str) -> None:
+        self.name = f"worker {column + 1}"
         self._column = column
         self._listener = listener
         self._server = server
-        self._is_ending = is_ending
-        # Reentrant: a second signal may come while the first one is heard.
-        self._guard = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._tried, self._is_ready = threading.Event(), False
+        self._process_name = ""
 
-    def has_begun(self) -> bool:
-        """Return whether the first worker came so far that it could be called, once that is known."""
-        self._tried.wait()
-        return self._is_ready
+    def start(self) -> Start:
+        """Return how to start the next one."""
+        self._process_name = ids.new_name()
+        given = {
+            "name": self._process_name,
+            "column": self._column,
+            "listener": self._listener.fileno(),
+            "server": self._server,
+        }
+        arguments = [f"--{key}={value}" for key, value in given.items()]
+        return Start(worker.__name__, arguments, settings.BASE_DIR, _environment(), files=(self._listener.fileno(),))
 
-    def tell(self, number: signal.Signals) -> None:
-        """Send the worker a signal, if it is there."""
-        with self._guard:
-            if self._process:
-                self._process.send_signal(number)
+    def ready(self, process_id: int, line: bytes) -> None:
+        """It can be called: there is no more to it."""
 
-    def kill(self) -> None:
-        """End a worker that does not end."""
-        logger.error("%s did not end in time, and is killed", self.thread.name)
-        with self._guard:
-            if self._process:
-                self._process.kill()
-
-    def _keep_alive(self) -> None:
-        """Run one worker after the other."""
-        delay = FIRST_DELAY_SECONDS
-        while not self._is_ending.is_set():
-            began = time.monotonic()
-            try:
-                code: int | OSError = self._run(ids.new_name())
-            except OSError as error:
-                # The system has no room for another process.
-                code = error
-            self._tried.set()
-            if self._is_ending.is_set():
-                break
-            if time.monotonic() - began > STEADY_SECONDS:
-                delay = FIRST_DELAY_SECONDS
-            logger.warning("%s ended (exit code %s); it starts again in %.1f s", self.thread.name, code, delay)
-            self._is_ending.wait(delay)
-            delay = min(2 * delay, MAX_DELAY_SECONDS)
-        self._tried.set()
-
-    def _run(self, name: str) -> int:
-        """Run one worker from its start to its end; return its exit code."""
-        process = self._launch(name)
-        if process is None:
-            return 0
-        with process:
-            assert process.stdout
-            self._is_ready |= process.stdout.readline() == worker.READY
-            self._tried.set()
-            code = process.wait()
-        _bury(name, process.pid, self._column, was_killed=code != 0)
-        return code
-
-    def _launch(self, name: str) -> subprocess.Popen[bytes] | None:
-        """Start a worker, unless we are ending."""
-        given = {"name": name, "column": self._column, "listener": self._listener.fileno(), "server": self._server}
-        with self._guard:
-            if self._is_ending.is_set():
-                return None
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", worker.__name__, *(f"--{key}={value}" for key, value in given.items())],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[self._listener.fileno()],
-                cwd=settings.BASE_DIR,
-                env=_environment(),
-                # Ctrl-C in a terminal reaches a whole group: it is for us to pass on.
-                process_group=0,
-            )
-            return self._process
+    def ended(self, process_id: int, exit_code: int) -> None:
+        """Clear up after one; what the runs of a killed one held is free at once."""
+        local.forget(peers.folder() / local.FILE_NAME, self._column)
+        multiprocess.mark_process_dead(process_id, str(_metrics_folder()))
+        peers.forget(self._process_name)
+        if not exit_code:
+            return
+        try:
+            orphans.expire(self._process_name)
+        except (DatabaseError, LedgerError):
+            logger.exception("What the runs of a dead worker held could not be given back; it expires")
+        finally:
+            connection.close()
 
 
 def _metrics_folder() -> Path:
@@ -192,18 +146,3 @@ def _environment() -> dict[str, str]:
         "WORKERS": str(settings.WORKERS),
         "PROMETHEUS_MULTIPROC_DIR": str(_metrics_folder()),
     }
-
-
-def _bury(name: str, pid: int, column: int, *, was_killed: bool) -> None:
-    """Put away what a worker left behind; what the runs of a killed one held is free at once."""
-    local.forget(peers.folder() / local.FILE_NAME, column)
-    multiprocess.mark_process_dead(pid, str(_metrics_folder()))
-    peers.forget(name)
-    if not was_killed:
-        return
-    try:
-        orphans.expire(name)
-    except (DatabaseError, LedgerError):
-        logger.exception("What the runs of a dead worker held could not be given back; it expires")
-    finally:
-        connection.close()

@@ -9,9 +9,10 @@ import json
 import os
 import resource
 import signal
-import sys
 import threading
 from typing import Any, NoReturn, TypedDict
+
+from core import supervised
 
 # The log is for a person who looks into a failure; past this it is not written any more.
 LOG_BYTES = 4_194_304
@@ -37,24 +38,16 @@ def main() -> NoReturn:
     """Serve until the parent is gone."""
     # Whoever signals a whole tree means the site, whose answers under way are still ours to make.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    order: Order = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = supervised.Parent()
+    order: Order = json.loads(parent.order())
+    # At once: there is nothing to save.
+    parent.end_with(lambda: os._exit(0))
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES, LOG_BYTES))
-    # Whatever llama.cpp prints belongs into the log; the parent reads nothing but the one line.
-    with os.fdopen(os.dup(1), "w") as parent:
-        os.dup2(2, 1)
-        server = _serve(order)
-        parent.write(json.dumps({"base_url": server.listening_address}) + "\n")
+    server = _serve(order)
+    parent.tell(json.dumps({"base_url": server.listening_address}))
     while True:
         threading.Event().wait()
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of standard input, and leave at once: there is nothing to save."""
-    while sys.stdin.buffer.read(1):
-        pass
-    os._exit(0)
 
 
 def _serve(order: Order) -> Any:

@@ -6,20 +6,18 @@ import json
 import logging
 import os
 import secrets
-import select
-import subprocess
-import sys
+import signal
 import threading
-import time
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from msgspec.structs import asdict
 
+from core.supervisor import Child, ChildFailed, Start, Supervisor
 from inference.billing.template_measurement import Template, measure
 from inference.embedded import child
 from inference.engines.base import EndpointAddress
@@ -42,11 +40,6 @@ CHAT_TEMPLATE = (
 # As its card recommends, where a request does not say.
 TEMPERATURE, TOP_P = 0.2, 0.9
 
-START_SECONDS = 120
-# Between an engine's end and its next start: doubled each time, and short again after it has lived STEADY_SECONDS.
-FIRST_DELAY_SECONDS = 0.5
-MAX_DELAY_SECONDS = 30
-STEADY_SECONDS = 60
 MAX_THREADS = 8
 # What the child gets of the environment: not our database's password, for one.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -54,10 +47,6 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "
 
 class ModelNotInstalled(Exception):
     """The package with the model's file is missing."""
-
-
-class EngineDied(Exception):
-    """The child ended, or said nothing, before it could be asked."""
 
 
 def model_file() -> Path:
@@ -73,133 +62,78 @@ def model_file() -> Path:
     raise ModelNotInstalled(f"The embedded model is not installed (the package {_PACKAGE}).")
 
 
-class EmbeddedEngine:
-    """Keeps one engine process alive, and its Endpoint row true, between ``start`` and ``stop``."""
+class EmbeddedEngine(Child):
+    """Keeps one engine process running, and its Endpoint row true, as long as its ``with`` block lasts."""
+
+    name = "The embedded engine"
 
     def __init__(self) -> None:
-        self.is_ready = threading.Event()
-        self._is_stopping = threading.Event()
-        self._guard = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep_alive, name="embedded engine", daemon=True)
         self._log = settings.DATA_DIR / "engine.log"
+        self.hint = f". Its log: {self._log}"
         self._model_file = model_file()
+        self._key = ""
+        self._supervisor = Supervisor(self)
 
-    def start(self) -> None:
-        """Begin; ``is_ready`` is set whenever the engine answers."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the engine, and wait until it is gone."""
-        with self._guard:
-            self._is_stopping.set()
-            if self._process:
-                _end(self._process)
-        self._thread.join()
+    @property
+    def is_ready(self) -> threading.Event:
+        """Set whenever the engine answers."""
+        return self._supervisor.is_ready
 
     def __enter__(self) -> Self:
-        self.start()
+        self._supervisor.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        """End the engine, which has nothing to save, and wait until it is gone."""
+        self._supervisor.stop(signal.SIGKILL)
+        self._supervisor.join()
 
-    def _keep_alive(self) -> None:
-        """Run one engine after the other."""
-        delay = FIRST_DELAY_SECONDS
-        while not self._is_stopping.is_set():
-            began = time.monotonic()
-            reason = self._run()
-            if self._is_stopping.is_set():
-                return
-            if time.monotonic() - began > STEADY_SECONDS:
-                delay = FIRST_DELAY_SECONDS
-            logger.warning(
-                "The embedded engine ended (%s); it starts again in %.1f s. Its log: %s", reason, delay, self._log
-            )
-            self._is_stopping.wait(delay)
-            delay = min(2 * delay, MAX_DELAY_SECONDS)
-
-    def _run(self) -> str:
-        """Run one engine from its start to its end; return why it ended."""
-        key = secrets.token_urlsafe(32)
-        process = self._launch()
-        if process is None:
-            return "stopped"
-        with process:
-            try:
-                base_url = self._await_address(process, key)
-                _publish(base_url, key)
-                self.is_ready.set()
-                return f"exit code {process.wait()}"
-            except (EngineDied, DatabaseError) as error:
-                return str(error)
-            finally:
-                self.is_ready.clear()
-                _end(process)
-
-    def _launch(self) -> subprocess.Popen[bytes] | None:
-        """Start the child, unless we are stopping."""
-        with self._guard, _opened_log(self._log) as log:
-            if self._is_stopping.is_set():
-                return None
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", child.__name__],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=settings.BASE_DIR,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                # Ctrl-C in a terminal reaches a whole group: ours ends the engine last, after the answers under way.
-                process_group=0,
-            )
-            return self._process
-
-    def _await_address(self, process: subprocess.Popen[bytes], key: str) -> str:
-        """Tell the child what to do, and return where it listens. Raises EngineDied."""
+    def start(self) -> Start:
+        """Tell the next process what to do; each has a key of its own."""
+        self._key = secrets.token_urlsafe(32)
         order = child.Order(
             model_file=str(self._model_file),
             model_id=MODEL_ID,
-            key=key,
+            key=self._key,
             slots=settings.EMBEDDED_SLOTS,
             context_tokens=settings.EMBEDDED_CONTEXT_TOKENS,
-            threads=min(_cores(), MAX_THREADS),
             chat_template=CHAT_TEMPLATE,
             temperature=TEMPERATURE,
             top_p=TOP_P,
+            threads=_threads(),
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        _shorten(self._log)
+        return Start(
+            child.__name__,
+            (),
+            settings.BASE_DIR,
+            {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            json.dumps(order).encode() + b"\n",
+            log=self._log,
+        )
+
+    def ready(self, process_id: int, line: bytes) -> None:
+        """Publish where it listens. Raises ChildFailed."""
+        base_url: str = json.loads(line)["base_url"]
         try:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-        except BrokenPipeError:
-            raise EngineDied("it could not be started") from None
-        if not select.select([process.stdout], [], [], START_SECONDS)[0]:
-            raise EngineDied(f"it was not ready within {START_SECONDS} s")
-        line = process.stdout.readline()
-        if not line:
-            raise EngineDied(f"exit code {process.wait()} before it was ready")
-        address: str = json.loads(line)["base_url"]
-        return address
+            _publish(base_url, self._key)
+        except DatabaseError as error:
+            raise ChildFailed(str(error)) from error
+
+    def ended(self, process_id: int, exit_code: int) -> None:
+        """It leaves nothing behind: what is published says where the last one was, until there is a next one."""
 
 
-def _cores() -> int:
-    """Count the cores that this process may use; a container is often given fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    """Return one for each core that this process may use: a container is often given fewer than the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_THREADS)
 
 
-def _opened_log(path: Path) -> IO[bytes]:
-    """Open the log to append; a full one becomes ``engine.log.1``, so there are never more than two."""
-    if path.exists() and path.stat().st_size > child.LOG_BYTES // 2:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child if it still runs; it has nothing to save."""
-    process.kill()
-    process.wait()
+def _shorten(log: Path) -> None:
+    """Have a log that is full become ``engine.log.1``, so that there are never more than two."""
+    if log.exists() and log.stat().st_size > child.LOG_BYTES // 2:
+        log.replace(log.with_suffix(".log.1"))
 
 
 def _publish(base_url: str, key: str) -> None:
