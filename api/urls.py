@@ -3,11 +3,13 @@
 from django.urls import path, re_path
 
 from api.models import ModelDetail, ModelList
+from api.openapi.document import OpenApi
 from api.receipts import ReceiptDetail, ReceiptList
 from api.unknown import Unknown
 from api.usage import UsageList
 
 urlpatterns = [
+    path("openapi.json", OpenApi.as_view()),
     path("models", ModelList.as_view()),
     path("models/<path:model_id>", ModelDetail.as_view()),
     path("receipts", ReceiptList.as_view()),
