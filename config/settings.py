@@ -294,6 +294,8 @@ if EMBEDDED_ENGINE:
 # Parallel answers, and the context of each in tokens.
 EMBEDDED_SLOTS = env.int("EMBEDDED_SLOTS", 4, validate=_positive)
 EMBEDDED_CONTEXT_TOKENS = env.int("EMBEDDED_CONTEXT_TOKENS", 4_096, validate=_positive)
+# What requests may take beyond the model and its contexts.
+EMBEDDED_MEMORY_BYTES = env.int("EMBEDDED_MEMORY_BYTES", 1_073_741_824, validate=validate.Range(min=268_435_456))
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 

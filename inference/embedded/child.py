@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import threading
+from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 from core import supervised
@@ -18,6 +19,7 @@ from core import supervised
 LOG_BYTES = 4_194_304
 # The site answers first: a token may wait for a request, not the other way round.
 NICENESS = 5
+BATCH_TOKENS = 512
 
 
 class Order(TypedDict):
@@ -32,6 +34,8 @@ class Order(TypedDict):
     chat_template: str | None
     temperature: float | None
     top_p: float | None
+    # Beyond what it has once the model is loaded.
+    memory_bytes: int
 
 
 def main() -> NoReturn:
@@ -45,9 +49,21 @@ def main() -> NoReturn:
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES, LOG_BYTES))
     server = _serve(order)
+    _limit_memory(order["memory_bytes"])
     parent.tell(json.dumps({"base_url": server.listening_address}))
     while True:
         threading.Event().wait()
+
+
+def _limit_memory(more_bytes: int) -> None:
+    """Let the process have so much more than it has now; whoever asks for more of it is told that there is none."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        # Not Linux, where the limit would have no effect either.
+        return
+    most = pages * resource.getpagesize() + more_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _serve(order: Order) -> Any:
@@ -60,6 +76,8 @@ def _serve(order: Order) -> Any:
     parameters.model_alias = {order["model_id"]}
     parameters.n_parallel = order["slots"]
     parameters.n_ctx = order["slots"] * order["context_tokens"]
+    # Of a prompt, in one step: nobody else is heard before it ends. A larger one is not faster.
+    parameters.n_batch = BATCH_TOKENS
     for processors in (parameters.cpuparams, parameters.cpuparams_batch):
         processors.n_threads = order["threads"]
         # Threads that wait do not spin: the site runs on the same cores.

@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import threading
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Self
@@ -15,15 +16,18 @@ from typing import Self
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.utils import timezone
 from msgspec.structs import asdict
 
+from core import ids
 from core.supervisor import Child, ChildFailed, Start, Supervisor
 from inference.billing.template_measurement import Template, measure
 from inference.embedded import child
+from inference.embedded.progress import STALL_SECONDS, ProgressWatch
 from inference.engines.base import EndpointAddress
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.errors import EngineError
-from inference.models import Endpoint, Model
+from inference.models import Endpoint, Model, Run
 from inference.transport.client import HttpClient
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,9 @@ CHAT_TEMPLATE = (
 TEMPERATURE, TOP_P = 0.2, 0.9
 
 MAX_THREADS = 8
+# Whose client left so long before the engine was found stalled may still be the reason.
+SUSPECT_SECONDS = 10
+MAX_SUSPECTS = 20
 # What the child gets of the environment: not our database's password, for one.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 
@@ -66,12 +73,16 @@ class EmbeddedEngine(Child):
     """Keeps one engine process running, and its Endpoint row true, as long as its ``with`` block lasts."""
 
     name = "The embedded engine"
+    # One that is ended for a request that it does not get over is needed again at once.
+    steady_seconds = STALL_SECONDS
 
     def __init__(self) -> None:
         self._log = settings.DATA_DIR / "engine.log"
         self.hint = f". Its log: {self._log}"
         self._model_file = model_file()
         self._key = ""
+        self._watch: ProgressWatch | None = None
+        self._stalled_at: datetime | None = None
         self._supervisor = Supervisor(self)
 
     @property
@@ -101,6 +112,7 @@ class EmbeddedEngine(Child):
             temperature=TEMPERATURE,
             top_p=TOP_P,
             threads=_threads(),
+            memory_bytes=settings.EMBEDDED_MEMORY_BYTES,
         )
         _shorten(self._log)
         return Start(
@@ -113,15 +125,48 @@ class EmbeddedEngine(Child):
         )
 
     def ready(self, process_id: int, line: bytes) -> None:
-        """Publish where it listens. Raises ChildFailed."""
+        """Publish where it listens, and see from now on that it gets on. Raises ChildFailed."""
         base_url: str = json.loads(line)["base_url"]
         try:
             _publish(base_url, self._key)
         except DatabaseError as error:
             raise ChildFailed(str(error)) from error
+        if self._stalled_at:
+            _name_suspects(self._stalled_at)
+            self._stalled_at = None
+        self._watch = ProgressWatch(process_id, base_url, self._key, self._stalled, has_threads=_threads() > 1)
 
     def ended(self, process_id: int, exit_code: int) -> None:
-        """It leaves nothing behind: what is published says where the last one was, until there is a next one."""
+        """Look after it no more."""
+        if self._watch:
+            self._watch.close()
+            self._watch = None
+
+    def _stalled(self, problem: str, seconds: float) -> None:
+        """End a process that gets on no more."""
+        self._stalled_at = timezone.now() - timedelta(seconds=seconds)
+        self._supervisor.kill(problem)
+
+
+def _name_suspects(stalled_at: datetime) -> None:
+    """Write into the log for whose requests the engine may have been ended: those without a token, by now all over."""
+    try:
+        suspects = Run.objects.filter(
+            endpoint__is_embedded=True,
+            first_token_at=None,
+            started_at__lte=stalled_at,
+            ended_at__gte=stalled_at - timedelta(seconds=SUSPECT_SECONDS),
+        ).order_by("started_at")[:MAX_SUSPECTS]
+        for run in suspects:
+            logger.warning(
+                "Request %s of project %s had no token when the embedded engine stalled",
+                ids.request_id(run.pk),
+                run.project_id,
+            )
+    except DatabaseError:
+        logger.exception("Why the embedded engine stalled could not be looked up")
+    finally:
+        connection.close()
 
 
 def _threads() -> int:

@@ -13,18 +13,24 @@ from pathlib import Path
 import psutil
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
+from accounts.models import Project, User
 from inference.embedded import child as child_process
 from inference.embedded.engine import CHAT_TEMPLATE, MODEL_ID, TEMPERATURE, TOP_P, EmbeddedEngine, model_file
 from inference.engines.base import EndpointAddress
 from inference.models import Endpoint, Model
 from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, finish_reasons, text
+from tests.inference.started_runs import run
 from tests.patience import until, within
 from tests.site import engine_of
 from web.chat import parse
 
 KEY = "a-key-for-the-tests"
+MEMORY_BYTES = 536_870_912
+# Expands to a billion rules.
+ENDLESS = {"type": "string", "pattern": "^((a{0,1000}){0,1000}){0,1000}$"}
 
 
 class Child:
@@ -41,6 +47,7 @@ class Child:
             chat_template=CHAT_TEMPLATE,
             temperature=TEMPERATURE,
             top_p=TOP_P,
+            memory_bytes=MEMORY_BYTES,
         )
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -226,6 +233,37 @@ def test_an_engine_that_cannot_start_is_tried_again_and_can_be_stopped(caplog: p
     with engine:
         within(60, lambda: "it starts again in 0.5 s" in caplog.text)
     assert not psutil.Process().children()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_a_request_keeps_busy_without_end_is_started_again(
+    project: Project, member: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine is asked directly: what does this is refused when it comes through the site."""
+    Model.objects.create(id=MODEL_ID, name="m", context_tokens=4096)
+    with EmbeddedEngine() as engine:
+        assert engine.is_ready.wait(60)
+        endpoint = Endpoint.objects.get()
+        asked_at = timezone.now()
+        with pytest.raises(TimeoutError):
+            _asked(endpoint, 2, response_format={"type": "json_schema", "json_schema": {"schema": ENDLESS}})
+        # As the site would have written it down.
+        suspect = run(project, member, endpoint=endpoint, at=asked_at, ended_at=timezone.now())
+        # It is given up by what it worked, to which a busy machine may not let it come for a while.
+        within(90, lambda: Endpoint.objects.get().credential != endpoint.credential and engine.is_ready.is_set())
+        assert _asked(Endpoint.objects.get(), 30) == 200
+    assert "without coming around" in caplog.text
+    assert f"Request req_{suspect.pk} of project {project.pk} had no token" in caplog.text
+
+
+def _asked(endpoint: Endpoint, patience_seconds: float, **fields: object) -> int:
+    """Ask an engine for a token, and return the status of its answer. Raises TimeoutError."""
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, **fields}
+    headers = {"authorization": f"Bearer {endpoint.credential}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{endpoint.base_url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=patience_seconds) as response:
+        status: int = response.status
+    return status
 
 
 def _child_process() -> psutil.Process:
