@@ -38,5 +38,6 @@ def cost_of(request: Request, completion_tokens: int) -> int:
     return cost_nano(completion_tokens, request.json["messages"])
 
 
-# An answer that lasts longer than any test.
-LONG = Script(answer=words(3_000), between=0.02)
+def long_script() -> Script:
+    """Return a script of an answer that lasts longer than any test."""
+    return Script(answer=words(3_000), between=0.02)

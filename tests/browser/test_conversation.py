@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.chat import PROJECT, Chat
 from tests.browser.chromium import WIDE
-from tests.browser.stage import FAKE_MODEL, LONG, asked
+from tests.browser.stage import FAKE_MODEL, asked, long_script
 from tests.browser.test_narrow import PHONE
 from tests.fakes.tgi import FakeTgi
 from tests.patience import within
@@ -27,7 +27,7 @@ def sign_in(page: Page, site: Site) -> None:
 def test_signing_out_ends_the_answer_within_a_second_and_keeps_the_draft(
     browser: Browser, site: Site, tgi: FakeTgi
 ) -> None:
-    tgi.script = LONG
+    tgi.script = long_script()
     # A login of its own: the other tests' is to stay.
     with browser.new_context(base_url=site.url, viewport=WIDE) as context:
         page = context.new_page()
@@ -105,7 +105,7 @@ def test_only_text_that_came_while_one_read_above_is_new(chat: Chat, tgi: FakeTg
     expect(page.get_by_role("textbox", name="Edit")).to_be_visible()
     page.keyboard.press("Escape")
     expect(new_text).to_have_count(0)
-    tgi.script = LONG
+    tgi.script = long_script()
     chat.send("And more")
     chat.wait_for_text("w5 ")
     page.locator(".scroller").evaluate("box => box.scrollTop = 0")

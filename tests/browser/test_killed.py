@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chat import Chat
 from tests.browser.chromium import WIDE
-from tests.browser.stage import FAKE_MODEL, LONG
+from tests.browser.stage import FAKE_MODEL, long_script
 from tests.fakes.tgi import FakeTgi
 from tests.site import Site
 
@@ -46,7 +46,7 @@ def visitor(fragile: Site, browser: Browser) -> Iterator[Page]:
 def test_what_was_read_of_an_answer_survives_its_server(visitor: Page, fragile: Site, tgi: FakeTgi) -> None:
     chat = Chat(visitor)
     chat.open(FAKE_MODEL)
-    tgi.script = LONG
+    tgi.script = long_script()
     chat.send("Go on for ever")
     chat.wait_for_text("w40 ")
     fragile.kill()

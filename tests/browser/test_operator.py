@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import accessible
 from tests.browser.chat import Chat
 from tests.browser.chromium import WIDE, Watch
-from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, LONG, asked
+from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, asked, long_script
 from tests.fakes.tgi import FakeTgi
 from tests.patience import within
 from tests.site import Site
@@ -66,7 +66,7 @@ def test_a_key_that_an_operator_makes_works_until_he_revokes_it(page: Page, site
 
 
 def test_revoking_a_key_ends_its_answer_under_way_within_a_second(page: Page, site: Site, tgi: FakeTgi) -> None:
-    tgi.script = LONG
+    tgi.script = long_script()
     secret = make_key(page, site, "long job")
     with (
         OpenAI(base_url=f"{site.url}/v1", api_key=secret, max_retries=0) as client,

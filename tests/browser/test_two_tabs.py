@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.browser.chat import Chat
 from tests.browser.chromium import Watch
-from tests.browser.stage import LONG, asked
+from tests.browser.stage import asked, long_script
 from tests.fakes.tgi import FakeTgi
 from tests.patience import until
 
@@ -38,7 +38,7 @@ def test_a_turn_in_one_tab_appears_in_the_other_and_is_part_of_what_that_sends(
 
 
 def test_an_answer_is_read_in_both_tabs_while_it_comes(chat: Chat, other: Chat, tgi: FakeTgi) -> None:
-    tgi.script = LONG
+    tgi.script = long_script()
     chat.send("Go on for ever")
     other.wait_for_text("w5 ")
     other.page.get_by_role("button", name="Stop", exact=True).click()

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, expect
 from tests.browser import program
 from tests.browser.chat import Chat
 from tests.browser.chromium import Watch
-from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, GRACE_SECONDS, LONG, asked, charged_nano, cost_of, words
+from tests.browser.stage import EMPTY_TEAM, FAKE_MODEL, GRACE_SECONDS, asked, charged_nano, cost_of, long_script, words
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import cost_nano
@@ -141,7 +141,7 @@ def test_the_place_in_the_queue_is_shown(chat: Chat, tgi: FakeTgi, site: Site) -
 def test_stop_closes_upstream_within_a_second_and_charges_what_was_delivered(
     chat: Chat, tgi: FakeTgi, site: Site
 ) -> None:
-    tgi.script = LONG
+    tgi.script = long_script()
     before = chat.page.request.get("/playground/balance", params={"project": site.project}).json()
     chat.send("Go on for ever")
     # Within the first moment the button would take a press for the second half of a double click.
@@ -162,7 +162,7 @@ def test_stop_closes_upstream_within_a_second_and_charges_what_was_delivered(
 def test_closing_the_tab_closes_upstream_when_the_grace_is_over(
     chat: Chat, context: BrowserContext, tgi: FakeTgi, site: Site
 ) -> None:
-    tgi.script = LONG
+    tgi.script = long_script()
     chat.send("Go on for ever")
     chat.wait_for_text()
     conversation, run = chat.id, chat.stored()["running"]
