@@ -112,3 +112,29 @@ test("credits that came make an earlier refusal old", () => {
   Wire.last.say(balance("5"));
   expect(session.problem).toBeNull();
 });
+
+test("what is asked stays on the screen while a change of another tab comes in", async () => {
+  const { session, answering } = opened({ conversation: conversation([], null) });
+  let read = () => {};
+  const isRead = new Promise<void>((done) => (read = done));
+  vi.stubGlobal("fetch", async () => {
+    await isRead;
+    return Response.json({ ...conversation([], null), version: 2 });
+  });
+  Wire.last.say({ type: "changed", conversation: "c", version: 2 });
+  void answering.send("Hello");
+  read();
+  await new Promise((done) => setTimeout(done, 20));
+  expect(session.messages.map(({ content }) => content)).toEqual(["Hello", ""]);
+});
+
+test("a draft that is kept says nothing of what another tab has changed", async () => {
+  const { session } = opened({ conversation: conversation([], null) });
+  vi.stubGlobal("fetch", async () => new Response(null, { status: 204, headers: { ETag: '"7"' } }));
+  session.change({ draft: "Typed" });
+  await session.saved();
+  expect(session.version).toBe(1);
+  session.change({ title: "Named" });
+  await session.saved();
+  expect(session.version).toBe(7);
+});

@@ -154,10 +154,11 @@ export class Answering {
   /** Shows what another tab did, unless this side is asking: then it is shown, or refused, with the answer to that. */
   async #catchUp(): Promise<void> {
     const { session } = this;
-    if (this.live?.run === null || this.#missed <= session.version) return;
+    const isAsking = () => this.live?.run === null;
+    if (isAsking() || this.#missed <= session.version) return;
     try {
-      const conversation = await session.refresh();
-      if (!conversation || this.live?.run === null) return;
+      const conversation = await session.refresh(() => !isAsking());
+      if (!conversation) return;
       if (this.live && this.live.run !== conversation.running) this.live = null;
       if (conversation.running && !this.live) this.follow(conversation.running);
     } catch (failure) {

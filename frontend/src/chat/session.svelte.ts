@@ -149,12 +149,12 @@ export class Session {
     showAddress({ conversation: conversation.id }, isStep);
   }
 
-  /** Shows what was changed elsewhere; what is typed here and not saved yet stays. */
-  async refresh(): Promise<Conversation | null> {
+  /** Shows what was changed elsewhere, if that is still wanted when it is here; what is typed and not saved yet stays. */
+  async refresh(isWanted: () => boolean = () => true): Promise<Conversation | null> {
     const stored = this.#stored;
     if (stored.id === null) return null;
     const conversation = await server.read(stored.id);
-    if (stored !== this.#stored || conversation.version < stored.version) return null;
+    if (stored !== this.#stored || conversation.version < stored.version || !isWanted()) return null;
     this.#adopt(conversation);
     return conversation;
   }

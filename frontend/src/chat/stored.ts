@@ -60,7 +60,9 @@ export class StoredConversation {
   }
 
   async #send(id: Id, changes: Changes): Promise<void> {
-    this.version = await server.change(id, this.#body(changes), { seen: this.version });
+    const version = await server.change(id, this.#body(changes), { seen: this.version });
+    // A draft is taken on whatever version: that another tab made a newer one is not seen here yet.
+    if (Object.keys(changes).some((name) => name !== "draft")) this.version = version;
     this.parameters = changes.parameters ?? this.parameters;
   }
 
