@@ -13,11 +13,13 @@ FIND_PYTHON := for candidate in python3 python3.13 python3.12 python3.11; do \
 DATA_DIR ?= var
 # How often `make prove` repeats: full, or reduced for a look.
 SCALE ?= full
+# How long `make chaos` lasts.
+MINUTES ?= 10
 # The ledger's proofs, which every installation has, and those through web processes.
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser check bench benches prove frontend setup-dev packages database clean
+.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser check bench benches prove chaos frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
@@ -95,6 +97,9 @@ prove: $(VENV)/installed-dev ## prove at full count, on your database and a Post
 	@mkdir -p $(DATA_DIR)
 	$(MANAGE) $(PROVE) --report $(DATA_DIR)/proof.md
 	$(BIN)/python -m tests.credits.on_postgresql manage.py $(PROVE) --report $(DATA_DIR)/proof-postgresql.md
+
+chaos: setup-dev packages ## ten minutes of killed, stopped, filled, cut and slowed parts under load, and the audit
+	$(BIN)/python -m tests.proofs.chaos --minutes $(MINUTES)
 
 clean: ## remove what was installed and built; DATA_DIR stays
 	rm -rf $(VENV) node_modules static/build .mypy_cache .ruff_cache .pytest_cache

@@ -46,14 +46,23 @@ class PostgreSQL:
             shutil.chown(self._folder, self._user, self._user)
         port = port or free_port()
         self.url = f"postgres://parley@127.0.0.1:{port}/postgres"
-        data = str(self._folder / "data")
-        self._run("initdb", "--pgdata", data, "--username", "parley", "--auth", "trust", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={self._folder} -c fsync=off"
-        self._run("pg_ctl", "--pgdata", data, "--log", str(self._folder / "log"), "--wait", "-o", options, "start")
+        self._data = str(self._folder / "data")
+        self._run("initdb", "--pgdata", self._data, "--username", "parley", "--auth", "trust", "--no-sync")
+        self._options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={self._folder}"
+        self.start()
+
+    def start(self) -> None:
+        """Start what was killed, with all that was committed; returns when it can be connected to."""
+        log, options = str(self._folder / "log"), f"{self._options} -c fsync=off"
+        self._run("pg_ctl", "--pgdata", self._data, "--log", log, "--wait", "-o", options, "start")
+
+    def kill(self) -> None:
+        """End it without a word; what is not committed is gone."""
+        self._run("pg_ctl", "--pgdata", self._data, "--mode", "immediate", "stop")
 
     def stop(self) -> None:
         """Stop the cluster and remove its folder."""
-        self._run("pg_ctl", "--pgdata", str(self._folder / "data"), "--mode", "immediate", "stop")
+        self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
