@@ -31,12 +31,14 @@ def overflow(message: str, details: Any = None) -> ContextExceeded | None:
     if not _TOO_LONG.search(message):
         return None
     told = details if isinstance(details, dict) else {}
+    completion_tokens = _number(_COMPLETION, message)
     return ContextExceeded(
         message.removesuffix(_ADVICE),
-        param="max_tokens" if "max_tokens" in message else "messages",
+        # TGI names it too where nothing was asked for.
+        param="max_tokens" if "max_tokens" in message and completion_tokens != 0 else "messages",
         context_tokens=_count(told.get("n_ctx")) or _number(_CONTEXT, message),
         prompt_tokens=_count(told.get("n_prompt_tokens")) or _number(_PROMPT, message),
-        completion_tokens=_number(_COMPLETION, message),
+        completion_tokens=completion_tokens,
     )
 
 

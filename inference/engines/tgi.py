@@ -5,12 +5,15 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, structs
 
-from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, TextFormat, TextPart, Tool
+from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, TextFormat, TextPart, Tool, ToolCall
 from inference.engines.base import Address, Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
+from inference.engines.events import UNREADABLE
 from inference.engines.openai import OpenAIEngine
+from inference.engines.structured import schemas_of, with_schemas
 from inference.engines.tgi_decoder import TgiReader, stops_of, tgi_error_for
+from inference.engines.tgi_schemas import SchemaRefused, accepted, token_limit
 from inference.errors import EngineError, UnsupportedParameter
 from inference.transport.client import HttpClient
 
@@ -54,6 +57,11 @@ class TgiEngine(OpenAIEngine):
         if chat.top_logprobs and chat.top_logprobs > MAX_TOP_LOGPROBS:
             raise UnsupportedParameter(f"top_logprobs can be at most {MAX_TOP_LOGPROBS}.", param="top_logprobs")
         _check_format(chat)
+        for schema, path in schemas_of(chat):
+            try:
+                accepted(schema)
+            except SchemaRefused as refused:
+                raise UnsupportedParameter(f"This model's server follows no schema {refused}.", param=path) from None
 
     async def count_prompt(self, chat: Chat) -> int | None:
         """Count the tokens of the templated prompt."""
@@ -82,7 +90,7 @@ class TgiEngine(OpenAIEngine):
 
     def translate(self, chat: Chat, max_tokens: int | None) -> Chat:
         """Return the chat as TGI wants it; what it cannot do was refused by ``check``."""
-        chat = super().translate(chat, max_tokens)
+        chat = with_schemas(super().translate(chat, max_tokens), accepted)
         # Nothing but the most likely token, which is how zero is understood.
         is_greedy = any(each is not None and each < _NEXT_TO_NOTHING for each in (chat.temperature, chat.top_p))
         narrows = chat.top_p is not None and chat.top_p < 1 - _NEXT_TO_NOTHING
@@ -91,6 +99,7 @@ class TgiEngine(OpenAIEngine):
             chat,
             model=self._model,
             messages=[each for message in chat.messages for each in _apart(message)],
+            max_tokens=token_limit(chat, max_tokens) if chat.max_tokens else None,
             temperature=0.0 if is_greedy else chat.temperature,
             stop=stops_of(chat) or None,
             # One is rejected; and any with a temperature of zero would sample after all.
@@ -121,6 +130,7 @@ class TgiEngine(OpenAIEngine):
             message,
             role="system" if message.role == "developer" else message.role,
             content=content,
+            tool_calls=[_with_parsed_arguments(call) for call in message.tool_calls or ()] or None,
             reasoning=None,
             reasoning_content=None,
         )
@@ -166,6 +176,18 @@ def _with_parameters(tool: Tool) -> Tool:
     if tool.function.parameters:
         return tool
     return structs.replace(tool, function=structs.replace(tool.function, parameters=_ANY_PARAMETERS))
+
+
+def _with_parsed_arguments(call: ToolCall) -> ToolCall:
+    """Return a call with its arguments as an object: a text would reach the prompt escaped twice."""
+    arguments = call.function.arguments
+    try:
+        is_object = isinstance(msgspec.json.decode(arguments), dict)
+    except UNREADABLE:
+        is_object = False
+    if not is_object:
+        return call
+    return structs.replace(call, function=structs.replace(call.function, arguments=msgspec.Raw(arguments.encode())))
 
 
 def _apart(message: Message) -> list[Message]:

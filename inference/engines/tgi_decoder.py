@@ -14,13 +14,23 @@ from inference.engines.decoder import AnswerReader
 from inference.engines.errors import error_for, refusal, said_in
 from inference.engines.events import Event
 from inference.engines.stops import StopCutter
+from inference.engines.tgi_schemas import CALL_OPENING_TOKENS, STEP_TOKENS, token_limit
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
 
 # What TGI calls the parameters of a chat, in messages that come from deeper down.
 _NAMES = {"inputs": "messages", "max_new_tokens": "max_tokens", "top_n_tokens": "top_logprobs"}
 _KNOWN = re.compile(r"`(inputs|max_new_tokens|top_n_tokens)`")
 # What it is about where no parameter is named.
-_ABOUT = {"grammar": "response_format", "Tool with name": "tool_choice", "Grammar and tools": "response_format"}
+_ABOUT = {
+    "grammar": "response_format",
+    "cannot compile regex": "response_format",
+    "Tool with name": "tool_choice",
+    "Grammar and tools": "response_format",
+    "invalid image": "messages",
+    "base64 encoding": "messages",
+    "Could not fetch image": "messages",
+    "image modality": "messages",
+}
 _ABOUT_THE_TURNS = "Template error"
 _PARAMETER = re.compile(r"`(\w+)`")
 _KIND = re.compile(r"\A(?:Input validation error|Template error|Tool error): ", re.IGNORECASE)
@@ -29,13 +39,18 @@ _POSITION = re.compile(r" at line \d+ column \d+\Z")
 
 
 class TgiReader(AnswerReader):
-    """Reads an answer, cutting it before its stop sequence and ending its tool calls as OpenAI does."""
+    """Reads an answer, cutting it before its stop sequence and at its limit, and ending its tool calls as OpenAI does.
+
+    Every event is a token, those without text too: whoever asks for 1,500 gets 2,048, a whole number of steps.
+    """
 
     # Its keep-alives come from the router, whether the model is at work or not.
     comments_are_signs: ClassVar = False
 
     def __init__(self, address: Address, chat: Chat, max_tokens: int | None) -> None:
-        super().__init__(address, chat, max_tokens)
+        super().__init__(address, chat, token_limit(chat, max_tokens))
+        self._has_tools = bool(chat.tools)
+        self._tokens = 0
         stops = stops_of(chat)
         self._cutter = StopCutter(stops) if stops else None
         self._has_counts = False
@@ -49,7 +64,9 @@ class TgiReader(AnswerReader):
             self._has_counts = True
         if chunk.logprobs:
             chunk = structs.replace(chunk, logprobs=_with_bytes(chunk.logprobs))
-        return self._cut(chunk, self._cutter) if self._cutter else chunk
+        if self._cutter:
+            chunk = self._cut(chunk, self._cutter)
+        return self._cut_at_limit(chunk) if event.choices and self._finish_reason is None else chunk
 
     def missing_reason(self, *, is_said: bool) -> str | None:
         """Return why an answer ended that did not tell; None where it is not whole: a text always tells.
@@ -71,8 +88,22 @@ class TgiReader(AnswerReader):
         if message.startswith("Model is overloaded"):
             return EngineOverloaded()
         if message.startswith("Input validation error"):
-            return _refused(self._address, message)
+            refused = _refused(self._address, message)
+            if self._has_tools and refused.param == "response_format":
+                # It makes a grammar of them.
+                refused.param = "tools"
+            return refused
         return EngineFailed()
+
+    def _cut_at_limit(self, chunk: Chunk) -> Chunk:
+        """End an answer that has all the tokens that were asked for; a tool call as well that outgrew its grammar."""
+        self._tokens += 1
+        most = STEP_TOKENS - CALL_OPENING_TOKENS if self._calls else self._limit
+        if most is None or self._tokens < min(most, self._limit or most):
+            return chunk
+        self.is_ended = self.is_cut_short = True
+        content = (chunk.content or "") + (self._cutter.flush() if self._cutter else "")
+        return self._finished(structs.replace(chunk, content=content or None), "length")
 
     def _cut(self, chunk: Chunk, cutter: StopCutter) -> Chunk:
         """Return a chunk with what can be shown of it now; one of which nothing is left was generated all the same.

@@ -29,12 +29,26 @@ from tests.fakes.tgi_events import (
     tool_events,
     usage,
 )
-from tests.fakes.tgi_validation import Refusal, invalid, parsed, templated, tokens_of
+from tests.fakes.tgi_validation import (
+    Refusal,
+    ends_the_process,
+    given_tokens,
+    invalid,
+    parsed,
+    templated,
+    tokens_of,
+)
 
 WORDS = ("The", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", ".")
 JSON = {"content-type": "application/json"}
 TEXT = {"content-type": "text/plain; charset=utf-8"}
-STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
+STREAM = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+    "x-compute-type": "gpu+optimized",
+    "access-control-allow-origin": "*",
+}
 
 
 @dataclass(eq=False)
@@ -47,6 +61,7 @@ class FakeTgi(FakeServer):
     max_concurrent_requests: int = 128
     max_stop_sequences: int = 4
     is_healthy: bool = True
+    has_crashed: bool = False
 
     def replay(self, recorded: Sequence[dict[str, Any]]) -> None:
         """Answer with recorded chunks from now on."""
@@ -103,7 +118,7 @@ class FakeTgi(FakeServer):
             "validation_workers": 2,
             "max_client_batch_size": 4,
             "router": "text-generation-router",
-            "version": "3.3.7",
+            "version": "3.3.6-dev0",
             "sha": None,
             "docker_label": None,
         }
@@ -114,6 +129,10 @@ class FakeTgi(FakeServer):
             chat = parsed(request.headers.get("content-type", ""), request.body)
         except Refusal as refusal:
             _refuse(connection, refusal)
+            return
+        if ends_the_process(chat):
+            connection.break_off()
+            self.has_crashed = True
             return
         prompt_tokens = len(tokens_of(templated(chat["messages"], chat.get("tools"))))
         problem = invalid(chat, prompt_tokens, self.max_total_tokens, self.max_stop_sequences)
@@ -128,7 +147,7 @@ class FakeTgi(FakeServer):
             connection.send(error_event(message) + DONE)
             connection.end()
             return
-        tokens = self._tokens(chat)
+        tokens = self._tokens(chat, prompt_tokens)
         tail: list[bytes] = []
         if script.replayed is None and (chat.get("stream_options") or {}).get("include_usage"):
             tail = [chunk(None, usage=usage(prompt_tokens, len(tokens)))]
@@ -143,7 +162,7 @@ class FakeTgi(FakeServer):
             error = {"error": f"Input validation error: {problem}", "error_type": "validation"}
             connection.respond(422, dumps(error), JSON)
             return
-        tokens, finish_reason = self._generate(chat)
+        tokens, finish_reason = self._generate(chat, prompt_tokens)
         message = {"role": "assistant", "content": "".join(tokens)}
         answer = {
             "object": "chat.completion",
@@ -156,22 +175,23 @@ class FakeTgi(FakeServer):
         }
         connection.respond(200, dumps(answer), JSON | {"x-generated-tokens": str(len(tokens))})
 
-    def _tokens(self, chat: dict[str, Any]) -> list[bytes]:
+    def _tokens(self, chat: dict[str, Any], prompt_tokens: int) -> list[bytes]:
         """Return one event for each token of an answer."""
         script = self.script
         if script.replayed is not None:
             return [recorded_event(recorded) for recorded in script.replayed]
         if script.tool_call:
             return tool_events(*script.tool_call)
-        tokens, finish_reason = self._generate(chat)
+        tokens, finish_reason = self._generate(chat, prompt_tokens)
         return text_events(
             tokens, finish_reason, top_logprobs=(chat.get("top_logprobs") or 0) if chat.get("logprobs") else None
         )
 
-    def _generate(self, chat: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    def _generate(self, chat: dict[str, Any], prompt_tokens: int) -> tuple[tuple[str, ...], str]:
         """Return the tokens of an answer and its finish reason; an end of its own is a token without text."""
         script = self.script
         limit = chat.get("max_tokens") or chat.get("max_completion_tokens")
+        limit = given_tokens(limit, prompt_tokens, self.max_total_tokens) if limit else None
         if script.answer is not None:
             tokens = [*script.answer, ""]
         elif limit:

@@ -6,6 +6,8 @@ from typing import Any
 
 MAX_BODY_BYTES = 2_000_000
 MAX_STOPS = 4
+# It generates no more at once.
+STEP_TOKENS = 1024
 
 _TYPES: tuple[tuple[str, type | tuple[type, ...], str, bool], ...] = (
     ("stop", list, "a sequence", True),
@@ -42,6 +44,7 @@ def templated(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None
 def _text(message: dict[str, Any]) -> str:
     content = message.get("content")
     if content is None:
+        # Its template writes arguments as JSON, those that are a text already too.
         return json.dumps(message["tool_calls"])
     if isinstance(content, str):
         return content
@@ -106,23 +109,50 @@ def invalid(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int, max
         return f"`stop` supports up to {max_stops} stop sequences. Given: {len(stop)}"
     if (chat.get("top_logprobs") or 0) > 5:
         return f"`top_n_tokens` must be >= 0 and <= 5. Given: {chat['top_logprobs']}"
+    return _invalid_grammar(chat) or _too_long(chat, prompt_tokens, max_total_tokens)
+
+
+def _invalid_grammar(chat: dict[str, Any]) -> str | None:
+    """Return what its compiler of grammars says."""
     wanted = chat.get("response_format")
+    schemas = [tool["function"].get("parameters", {}) for tool in chat.get("tools") or []]
     if wanted and wanted["type"] != "regex":
         schema = wanted["value"]["schema"] if wanted["type"] == "json_schema" else wanted["value"]
         if "properties" not in schema:
             return "grammar is not valid: Grammar must have a 'properties' field"
-    return _too_long(chat, prompt_tokens, max_total_tokens)
+        schemas.append(schema)
+    for schema in schemas:
+        written = json.dumps(schema)
+        if re.search(r'"type": \[|"not": ', written) or ("$ref" in written and not wanted):
+            return "cannot compile regex from schema: Unsupported JSON Schema structure"
+    return None
+
+
+def ends_the_process(chat: dict[str, Any]) -> bool:
+    """Whether a schema leads back to itself: TGI's compiler recurses until its stack overflows."""
+    wanted = chat.get("response_format")
+    return bool(wanted) and bool(re.search(r'"\$ref": "#"', json.dumps(wanted)))
 
 
 def _too_long(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int) -> str | None:
-    if prompt_tokens >= max_total_tokens:
-        return f"`inputs` must have less than {max_total_tokens} tokens. Given: {prompt_tokens}"
     wanted = chat.get("max_tokens") or chat.get("max_completion_tokens")
     if wanted == 0:
         return "`max_new_tokens` must be strictly positive"
-    if wanted and prompt_tokens + wanted > max_total_tokens:
+    # No more than a step is looked at.
+    wanted = min(wanted or 0, STEP_TOKENS)
+    if prompt_tokens + wanted > max_total_tokens:
         return (
             f"`inputs` tokens + `max_new_tokens` must be <= {max_total_tokens}. "
             f"Given: {prompt_tokens} `inputs` tokens and {wanted} `max_new_tokens`"
         )
+    if prompt_tokens >= max_total_tokens:
+        return f"`inputs` must have less than {max_total_tokens} tokens. Given: {prompt_tokens}"
     return None
+
+
+def given_tokens(wanted: int, prompt_tokens: int, max_total_tokens: int) -> int:
+    """Return how many tokens an answer gets at most: whole steps where more than one is asked for, if they fit."""
+    if wanted <= STEP_TOKENS:
+        return wanted
+    steps = min(-(-wanted // STEP_TOKENS), (max_total_tokens - prompt_tokens) // STEP_TOKENS)
+    return max(1, steps) * STEP_TOKENS

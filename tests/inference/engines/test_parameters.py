@@ -180,7 +180,10 @@ def test_an_answer_of_the_openai_package_can_be_the_next_turn(kind: str) -> None
     function = {"name": "weather", "arguments": "{}", "parsed_arguments": {"a": [1]}}
     parsed = CALL | {"function": function}
     called = [{"role": "assistant", "content": None, "tool_calls": [parsed], "parsed": None, "name": None}]
-    assert sent(kind, {"messages": called})["messages"][0]["tool_calls"] == [CALL]
+    # TGI's templates write a text once more as JSON.
+    arguments: Any = {} if kind == "tgi" else "{}"
+    call = CALL | {"function": {"name": "weather", "arguments": arguments}}
+    assert sent(kind, {"messages": called})["messages"][0]["tool_calls"] == [call]
 
 
 def test_null_is_the_same_as_leaving_out_inside_options_too() -> None:

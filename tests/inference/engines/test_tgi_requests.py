@@ -10,9 +10,9 @@ from inference.engines.tgi import TgiEngine
 from inference.errors import ContextExceeded, EngineRefused, EngineUnavailable, UnsupportedParameter
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
-from tests.fakes.tgi_events import MODEL
+from tests.fakes.tgi_events import MODEL, error_event
 from tests.inference.clients import engine_for
-from tests.inference.engines.conversation import answer, chat, final_usage, finish_reasons, text
+from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
 from tests.patience import eventually
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -94,15 +94,17 @@ async def test_what_clients_echo_is_left_out_of_messages() -> None:
     }
     spoken = {"role": "assistant", "content": "I look.", "tool_calls": [call]}
     result = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+    # Its template would write a text once more as JSON.
+    sent_call = call | {"function": {"name": "weather", "arguments": {}}}
     body = await sent({"messages": [{"role": "developer", "content": "be brief"}, echo, result, said, spoken]})
     assert body["messages"] == [
         {"role": "system", "content": "be brief"},
-        {"role": "assistant", "tool_calls": [call]},
+        {"role": "assistant", "tool_calls": [sent_call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
         {"role": "assistant", "content": "yes"},
         # In one message, TGI would drop the calls.
         {"role": "assistant", "content": "I look."},
-        {"role": "assistant", "tool_calls": [call]},
+        {"role": "assistant", "tool_calls": [sent_call]},
     ]
 
 
@@ -181,7 +183,7 @@ def test_an_embedded_image_passes() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
-        ({"messages": [{"role": "user", "content": "word " * 5000}]}, "messages", "must have less than 4096 tokens"),
+        ({"messages": [{"role": "user", "content": "word " * 5000}]}, "messages", "must be <= 4096"),
         ({"stop": list("abc")}, "stop", "`stop` supports up to 2 stop sequences. Given: 3"),
     ],
 )
@@ -269,3 +271,110 @@ async def test_a_stop_sequence_that_never_comes_takes_nothing_away() -> None:
     with FakeTgi() as tgi:
         chunks = await answer(engine_at(tgi.url), chat(stop=" lazy cat"), max_tokens=8)
     assert text(chunks) == "The quick brown fox jumps over the lazy"
+
+
+async def test_arguments_that_are_no_object_stay_a_text() -> None:
+    calls = [
+        {"id": f"call_{number}", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+        for number, arguments in enumerate(("[1]", "{oops", '{"a": "\\u00e9"}'))
+    ]
+    asked = {"role": "assistant", "content": None, "tool_calls": calls}
+    body = await sent({"messages": [{"role": "user", "content": "hi"}, asked]})
+    assert [call["function"]["arguments"] for call in body["messages"][1]["tool_calls"]] == ["[1]", "{oops", {"a": "é"}]
+
+
+@pytest.mark.parametrize(("limit", "given"), [(1024, 1024), (1025, 1025), (1500, 1500), (2048, 2048), (3983, 3072)])
+async def test_an_answer_has_as_many_tokens_as_were_asked_for(limit: int, given: int) -> None:
+    with FakeTgi(script=Script(tokens_per_write=50)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(max_tokens=limit))
+    assert sum(bool(chunk.content) for chunk in chunks) == given
+    assert finish_reasons(chunks) == ["length"]
+
+
+async def test_tokens_without_text_count_for_the_limit() -> None:
+    words = ["a", "", ""] * 600
+    with FakeTgi(script=Script(answer=words, tokens_per_write=50)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(max_tokens=1200))
+    assert text(chunks) == "a" * 400
+    assert finish_reasons(chunks) == ["length"]
+
+
+@pytest.mark.parametrize("limit", [None, 3000])
+async def test_a_structured_answer_ends_with_its_first_step(limit: int | None) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
+    with FakeTgi(script=Script(answer=["{"] * 2000, tokens_per_write=50)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(response_format=wanted, max_tokens=limit))
+    assert text(chunks) == "{" * 1024
+    assert finish_reasons(chunks) == ["length"]
+
+
+async def test_a_tool_call_ends_with_its_first_step() -> None:
+    with FakeTgi(script=Script(tool_call=("weather", ["x"] * 2000), tokens_per_write=50)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(tools=[TOOL]))
+    assert finish_reasons(chunks) == ["length"]
+    ((name, arguments),) = called(chunks).values()
+    assert (name, 900 < len(arguments) < 1024) == ("weather", True)
+
+
+async def test_a_text_beside_tools_is_as_long_as_it_may_be() -> None:
+    with FakeTgi(script=Script(tokens_per_write=50)) as tgi:
+        chunks = await answer(engine_at(tgi.url), chat(tools=[TOOL], max_tokens=1500))
+    assert (len([chunk for chunk in chunks if chunk.content]), finish_reasons(chunks)) == (1500, ["length"])
+
+
+def of(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("schema", "arriving"),
+    [
+        (
+            of(a={"$ref": "#/$defs/a"}) | {"$defs": {"a": {"type": "string"}}},
+            of(a={"type": "string"}),
+        ),
+        (
+            of(a={"type": ["string", "null"], "maxLength": 3, "description": "A"}),
+            of(a={"description": "A", "anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]}),
+        ),
+        (of(a={"type": ["string", "null"], "enum": ["x", None]}), of(a={"enum": ["x", None]})),
+        (of(a={"type": ["integer"]}), of(a={"type": "integer"})),
+    ],
+)
+async def test_a_schema_is_written_as_its_compiler_takes_it(schema: dict[str, Any], arriving: dict[str, Any]) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": schema}}
+    body = await sent({"tools": [tool]})
+    assert body["tools"][0]["function"]["parameters"] == arriving
+    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    assert (await sent({"response_format": wanted}))["response_format"]["value"] == arriving
+
+
+@pytest.mark.parametrize("schema", [of(a={"$ref": "#"}), of(a={"not": {"type": "null"}})])
+async def test_a_schema_that_it_does_not_survive_or_follow_is_refused(schema: dict[str, Any]) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    for fields, param in (
+        ({"tools": [tool]}, "tools[0].function.parameters"),
+        ({"response_format": wanted}, "response_format.json_schema.schema"),
+    ):
+        with pytest.raises(UnsupportedParameter) as raised:
+            engine_at().check(chat(**fields))
+        assert raised.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("said", "fields", "param"),
+    [
+        ("cannot compile regex from schema: Unsupported", {"tools": [TOOL]}, "tools"),
+        ("grammar is not valid: no", {}, "response_format"),
+        ("invalid image: The image format could not be determined", {}, "messages"),
+        ("base64 encoding is invalid: Invalid padding", {}, "messages"),
+        ("image modality is not supported", {}, "messages"),
+    ],
+)
+async def test_a_refused_schema_or_image_is_named(said: str, fields: dict[str, Any], param: str) -> None:
+    refusal = error_event(f"Input validation error: {said}")
+    script = Script(response=(200, "text/event-stream", refusal))
+    with FakeTgi(script=script) as tgi, pytest.raises(EngineRefused) as raised:
+        await answer(engine_at(tgi.url), chat(**fields))
+    assert (raised.value.param, raised.value.message) == (param, said)
