@@ -104,6 +104,9 @@ class IdempotencyKeyReused(InferenceError):
 class EngineError(InferenceError):
     """The server had an error while processing your request"""
 
+    # Which request failed, and how the server answered: for whoever runs it, and never for callers.
+    details = ""
+
 
 class EngineRefused(EngineError):
     """The engine refused the request as invalid."""

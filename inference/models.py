@@ -133,9 +133,12 @@ class Endpoint(models.Model):
     class Kind(models.TextChoices):
         """Which dialect the server speaks."""
 
+        VLLM = "vllm", "vLLM"
+        SGLANG = "sglang", "SGLang"
         TGI = "tgi", "HuggingFace TGI"
-        OPENAI = "openai", "OpenAI-compatible"
         LLAMACPP = "llamacpp", "llama.cpp server"
+        OLLAMA = "ollama", "Ollama"
+        OPENAI = "openai", "OpenAI-compatible"
 
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="endpoints")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -147,7 +150,7 @@ class Endpoint(models.Model):
     concurrency = models.PositiveIntegerField(default=64, validators=[MinValueValidator(1)])
     is_enabled = models.BooleanField(default=True)
     is_embedded = models.BooleanField(default=False, editable=False)
-    # Found out about the server by asking it, or by what it refused; see ``inference.engines.learned``.
+    # Found out about the server by asking it.
     learned = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -4,11 +4,20 @@ from functools import lru_cache
 
 from inference.engines.base import Address, EndpointAddress, Engine
 from inference.engines.llamacpp import LlamaCppEngine
+from inference.engines.ollama import OllamaEngine
 from inference.engines.openai import OpenAIEngine
 from inference.engines.tgi import TgiEngine
+from inference.engines.vllm import SglangEngine, VllmEngine
 from inference.transport.client import HttpClient
 
-_DIALECTS = {"tgi": TgiEngine, "openai": OpenAIEngine, "llamacpp": LlamaCppEngine}
+_DIALECTS: dict[str, type[OpenAIEngine]] = {
+    "vllm": VllmEngine,
+    "sglang": SglangEngine,
+    "tgi": TgiEngine,
+    "llamacpp": LlamaCppEngine,
+    "ollama": OllamaEngine,
+    "openai": OpenAIEngine,
+}
 
 
 def engine_for(address: Address, http: HttpClient) -> Engine:

@@ -51,6 +51,8 @@ class Description(msgspec.Struct, frozen=True):
     pipeline_tag: str | None = None
     modalities: tuple[str, ...] | None = None
     features: tuple[str, ...] = ()
+    # LoRA adapters that it serves beside the model, by their names there.
+    adapters: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -88,6 +88,13 @@ def decoded(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
+def first_line(body: bytes) -> str:
+    """Return the beginning of an answer for a person, in one line of text that is safe to print."""
+    lines = body[:MAX_MESSAGE_CHARACTERS].decode(errors="replace").split("\n")
+    line = next((line.strip() for line in lines if line.strip()), "")
+    return "".join(each if each.isprintable() else "\ufffd" for each in line)[:200] or "nothing"
+
+
 def _inside(answer: Any) -> Any:
     """Return what is inside of a decoded error."""
     return answer.get("error", answer) if isinstance(answer, dict) else None

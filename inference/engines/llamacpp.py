@@ -50,7 +50,7 @@ class LlamaCppEngine(OpenAIEngine):
     """A llama.cpp server."""
 
     health_path: ClassVar = "/health"
-    is_common: ClassVar = False
+    server: ClassVar = ""
 
     def check(self, chat: Chat) -> None:
         """Refuse what llama.cpp cannot do. Raises UnsupportedParameter."""

@@ -1,9 +1,11 @@
-"""Engines that speak OpenAI's dialect as it stands: vLLM, SGLang, routers and others. The base of the other dialects.
+"""Engines that speak OpenAI's dialect as it stands: routers, hosted providers and others. The base of the others.
 
 vLLM and SGLang can do more than the dialect has words for, and are known by whom their list of models names as owner.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, structs
@@ -12,9 +14,9 @@ from inference.chat import Chat, Message, StreamOptions
 from inference.engines.base import Address, Description
 from inference.engines.checks import check_common
 from inference.engines.decoder import AnswerReader
-from inference.engines.errors import error_for
+from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
-from inference.errors import EngineError, EngineFailed
+from inference.errors import EngineError, EngineFailed, EngineTimeout
 from inference.transport.client import HttpClient, Request
 
 # A health check may run a real generation: TGI's does after an error.
@@ -36,6 +38,17 @@ _WITHOUT_EFFECT: dict[str, Any] = dict.fromkeys(
     ]
 )
 _STREAM_OPTIONS = StreamOptions(include_usage=True)
+# In an address's path, such as /v1beta/openai or /api/paas/v4: no /v1 belongs behind it.
+_VERSION = re.compile(r"/v\d+[a-z\d]*(?:/|\Z)")
+# How servers say, by OpenAI's names, that they know no such thing.
+_LACKING = {
+    "max_tokens": re.compile(r"max_tokens.{1,60}(?:unsupported|not supported).*max_completion_tokens", re.IGNORECASE),
+    "stream_options": re.compile(
+        r"stream_options.{0,60}(?:unsupported|not supported|unknown|unrecognized|not permitted|extra)"
+        r"|(?:unsupported|unknown|unrecognized|unexpected|extra)[^.]{0,60}stream_options",
+        re.IGNORECASE,
+    ),
+}
 # Servers that refuse a request for a path that they do not have.
 _NO_SUCH_PATH = (404, 405, 501)
 # A server that is busy, or still loads behind a gateway.
@@ -56,18 +69,21 @@ class OpenAIEngine:
     """An OpenAI-compatible server, always asked for a stream with usage."""
 
     health_path: ClassVar = "/v1/models"
-    # Whether there is more than one server that speaks this dialect.
-    is_common: ClassVar = True
+    # Whose server it is, where there is only one that speaks the dialect; None: it has to be asked.
+    server: ClassVar[str | None] = None
 
     def __init__(self, address: Address, http: HttpClient) -> None:
         self._address = address
         self._http = http
         self._root = address.base_url.rstrip("/").removesuffix("/v1")
+        self._is_whole = bool(_VERSION.search(urlsplit(self._root).path))
         self._headers = {"Content-Type": "application/json"}
         if address.credential:
             self._headers["Authorization"] = f"Bearer {address.credential}"
         # Who is there; None until asked.
-        self._server: str | None = None if self.is_common else ""
+        self._server = self.server
+        # What it turned out to do without, by OpenAI's names.
+        self._lacks: set[str] = set()
 
     def check(self, chat: Chat) -> None:
         """Refuse what this engine cannot do. Raises UnsupportedParameter."""
@@ -80,17 +96,23 @@ class OpenAIEngine:
 
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer."""
-        return Request("POST", f"{self._root}/v1/chat/completions", self._headers, self.encode(chat, max_tokens))
+        return Request("POST", self._url("/v1/chat/completions"), self._headers, self.encode(chat, max_tokens))
 
     def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return AnswerReader(self._address, chat, max_tokens)
 
     def refusal(self, status: int, body: bytes) -> EngineError:
-        """Return the error for a response that is not a success."""
-        if self._server and status in (400, 422):
-            # Another server may have taken its place, which does not know all that this one does.
-            self._server = None
+        """Return the error for a response that is not a success; one that will not come again is the server's."""
+        if status not in (400, 422):
+            return self.error_for(status, body)
+        # Another server may have taken its place, which does not know all that this one does.
+        self._server = self.server if self._server else self._server
+        message, _ = said_in(decoded(body))
+        lacking = {field for field, words in _LACKING.items() if words.search(message)} - self._lacks
+        if lacking:
+            self._lacks |= lacking
+            return EngineFailed()
         return self.error_for(status, body)
 
     async def count_prompt(self, chat: Chat) -> int | None:
@@ -122,9 +144,11 @@ class OpenAIEngine:
         models = await self.ask("GET", "/v1/models", type=_Models)
         self._server = models.server
         named = [model for model in models.data if model.id == self._address.upstream_model]
+        adapters = tuple(model.id for model in models.data if model.parent)
         if not named:
-            return Description(model=models.data[0].id if len(models.data) == 1 else None)
-        return Description(model=named[0].id, context_tokens=named[0].max_model_len)
+            others = [model.id for model in models.data if not model.parent]
+            return Description(model=others[0] if len(others) == 1 else None, adapters=adapters)
+        return Description(model=named[0].id, context_tokens=named[0].max_model_len, adapters=adapters)
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
@@ -140,16 +164,26 @@ class OpenAIEngine:
 
     def translate(self, chat: Chat, max_tokens: int | None) -> Chat:
         """Return the chat as this engine wants it."""
+        limit = {"max_tokens": None, self._limit_field: max_tokens or chat.completion_limit}
         return structs.replace(
             chat,
-            **_WITHOUT_EFFECT,
+            **_WITHOUT_EFFECT | limit,
             model=self._address.upstream_model,
             messages=[self.message(message) for message in chat.messages],
-            max_tokens=max_tokens or chat.completion_limit,
             tools=chat.tools or None,
             stream=True,
-            stream_options=_RUNNING_USAGE if self._server else _STREAM_OPTIONS,
+            stream_options=self._stream_options,
         )
+
+    @property
+    def _limit_field(self) -> str:
+        return "max_completion_tokens" if "max_tokens" in self._lacks else "max_tokens"
+
+    @property
+    def _stream_options(self) -> "StreamOptions | _RunningUsage | None":
+        if "stream_options" in self._lacks:
+            return None
+        return _RUNNING_USAGE if self._server else _STREAM_OPTIONS
 
     def message(self, message: Message) -> Message:
         """Return a message without what a client merely sent back."""
@@ -168,15 +202,34 @@ class OpenAIEngine:
     async def ask(self, method: str, path: str, body: bytes | None = None, *, type: type[Answered]) -> Answered:
         """Ask a short question and decode the answer."""
         status, answer = await self._fetch(method, path, body)
-        if status != 200:
-            raise self.error_for(status, answer)
-        return _decoded(answer, type)
+        return self._answered(f"{method} {self._url(path)}", status, answer, type)
+
+    def _answered(self, question: str, status: int, answer: bytes, type: type[Answered]) -> Answered:
+        """Return what a server answered. Raises EngineError, with the details for whoever runs the server."""
+        try:
+            if status != 200:
+                raise self.error_for(status, answer)
+            return _decoded(answer, type)
+        except EngineError as error:
+            what = "" if status != 200 else ", but not what was asked for"
+            line = first_line(answer)
+            line = line.replace(self._address.credential, "…") if self._address.credential else line
+            error.details = f"{question} answered {status}{what}: {line}"
+            raise
 
     async def _fetch(
         self, method: str, path: str, body: bytes | None = None, seconds: float = QUESTION_SECONDS
     ) -> tuple[int, bytes]:
-        question = Request(method, self._root + path, self._headers, body)
-        return await self._http.fetch(question, seconds=seconds, limit=MAX_ANSWER_BYTES)
+        question = Request(method, self._url(path), self._headers, body)
+        try:
+            return await self._http.fetch(question, seconds=seconds, limit=MAX_ANSWER_BYTES)
+        except EngineError as error:
+            error.details = f"{method} {question.url}: {_silence(error, seconds)}"
+            raise
+
+    def _url(self, path: str) -> str:
+        """Return where a path is; an address that has a version in it is all that comes before OpenAI's own paths."""
+        return self._root + (path.removeprefix("/v1") if self._is_whole else path)
 
     async def _introduce(self) -> None:
         """Ask who is there. Who does not answer yet is asked again; who answers anything else is nobody we know."""
@@ -196,9 +249,7 @@ class OpenAIEngine:
         status, answer = await self._fetch("POST", "/tokenize", msgspec.json.encode(question))
         if status in _NO_SUCH_PATH:
             return None
-        if status != 200:
-            raise self.error_for(status, answer)
-        return _decoded(answer, _Counted).count
+        return self._answered(f"POST {self._url('/tokenize')}", status, answer, _Counted).count
 
 
 class _Model(msgspec.Struct):
@@ -207,6 +258,8 @@ class _Model(msgspec.Struct):
     id: str
     max_model_len: int | None = None
     owned_by: str | None = None
+    # Of a LoRA adapter: the model that it changes.
+    parent: str | None = None
 
 
 class _Models(msgspec.Struct):
@@ -232,3 +285,7 @@ def _decoded(answer: bytes, type: type[Answered]) -> Answered:
         return msgspec.json.decode(answer, type=type)
     except UNREADABLE as error:
         raise EngineFailed from error
+
+
+def _silence(error: EngineError, seconds: float) -> str:
+    return f"no answer within {seconds:g} s" if isinstance(error, EngineTimeout) else "no connection, or it broke off"

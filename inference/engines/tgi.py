@@ -36,7 +36,7 @@ class TgiEngine(OpenAIEngine):
     """A TGI server."""
 
     health_path: ClassVar = "/health"
-    is_common: ClassVar = False
+    server: ClassVar = ""
 
     def __init__(self, address: Address, http: HttpClient) -> None:
         super().__init__(address, http)

@@ -24,6 +24,8 @@ class FakeOpenAI(FakeServer):
     # Whose server it says it is: ``vllm`` and ``sglang`` can count, before and while they generate.
     owned_by: str = ""
     has_models: bool = True
+    # LoRA adapters that are served beside the model.
+    adapters: tuple[str, ...] = ()
 
     async def answer(self, request: Request, connection: Connection) -> None:
         """Answer one request as the route does."""
@@ -49,8 +51,18 @@ class FakeOpenAI(FakeServer):
     def other(self, request: Request, connection: Connection) -> None:
         """Answer the smaller routes."""
         if request.path == "/v1/models" and self.has_models:
-            models = [{"id": self.model, "object": "model", "max_model_len": 8192, "owned_by": self.owned_by or "org"}]
+            owned_by = self.owned_by or "org"
+            served = {"object": "model", "max_model_len": 8192, "owned_by": owned_by, "root": self.model}
+            models = [served | {"id": self.model, "parent": None}]
+            models += [
+                served | {"id": adapter, "root": f"/adapters/{adapter}", "parent": self.model, "max_model_len": None}
+                for adapter in self.adapters
+            ]
             connection.respond(200, dumps({"object": "list", "data": models}), JSON)
+        elif request.path == "/health" and self.owned_by:
+            connection.respond(200, b"", {})
+        elif request.path == "/get_server_info" and self.owned_by == "sglang":
+            connection.respond(200, dumps({"max_running_requests": 32, "version": "0.5.6"}), JSON)
         elif request.path == "/tokenize" and self.owned_by:
             asked = request.json
             text = asked["prompt"] if "prompt" in asked else templated(asked["messages"])
@@ -135,3 +147,26 @@ class FakeLlamaCpp(FakeOpenAI):
         events += [self.chunk({"content": word}, timings=timings(n)) for n, word in enumerate(words, start=1)]
         events += [self.chunk({}, "stop", timings=timings(len(words) + 1))]
         return events, [event({"choices": [], "usage": usage(prompt_tokens, len(words) + 1)})]
+
+
+@dataclass(eq=False)
+class FakeOllama(FakeOpenAI):
+    """An Ollama server: it shows a model when it is asked, and knows nothing of counts."""
+
+    context_tokens: int | None = None
+    capabilities: tuple[str, ...] = ("completion", "tools")
+
+    def other(self, request: Request, connection: Connection) -> None:
+        """Answer the smaller routes."""
+        if request.path == "/api/version":
+            connection.respond(200, dumps({"version": "0.13.1"}), JSON)
+        elif request.path != "/api/show":
+            super().other(request, connection)
+        elif request.json["model"] != self.model:
+            connection.respond(404, dumps({"error": f"model '{request.json['model']}' not found"}), JSON)
+        else:
+            parameters = 'stop                           "<|im_end|>"'
+            if self.context_tokens:
+                parameters += f"\nnum_ctx                        {self.context_tokens}"
+            shown = {"parameters": parameters, "capabilities": self.capabilities, "model_info": {}}
+            connection.respond(200, dumps(shown), JSON)

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError
 
 from inference.billing.template_measurement import Template, measure
+from inference.catalog.faults import fault_of
 from inference.catalog.hub import Card, HubUnavailable, modalities_for, read_card
 from inference.catalog.registration import (
     Listed,
@@ -27,11 +28,8 @@ from inference.models import MODALITIES, Endpoint
 from inference.transport.client import HttpClient
 
 # What a kind of server does with any model.
-_FEATURES = {
-    "tgi": ["structured_output"],
-    "openai": ["json_mode", "structured_output"],
-    "llamacpp": ["json_mode", "structured_output"],
-}
+_JSON = ["json_mode", "structured_output"]
+_FEATURES = dict.fromkeys(Endpoint.Kind.values, _JSON) | {"tgi": ["structured_output"]}
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -75,6 +73,11 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from error
         except IntegrityError as error:
             raise CommandError("Someone else added the same at this moment; nothing was changed.") from error
+        adapters = [each for each in survey.description.adapters if each != listed.endpoint.upstream_model]
+        if adapters:
+            missing.append(
+                f"It serves adapters too: {', '.join(adapters)}. Each can be a model: --upstream-model with its name."
+            )
         served = survey.description.model
         if served and served not in (repo_id, options["upstream_model"]):
             missing.append(f"The endpoint says that it serves {served}.")
@@ -122,10 +125,8 @@ def _survey(listing: Listing) -> Survey:
     try:
         return asyncio.run(_ask(EndpointAddress(listing.kind, listing.base_url, credential, upstream)))
     except EngineError as error:
-        raise CommandError(
-            f"{listing.base_url} does not answer as a {listing.kind} server with this credential should "
-            f"({type(error).__name__}). --no-check adds it all the same."
-        ) from error
+        fault = fault_of(EndpointAddress(listing.kind, listing.base_url, credential, upstream), error)
+        raise CommandError(f"{fault} --no-check adds it all the same.") from error
 
 
 async def _ask(address: EndpointAddress) -> Survey:

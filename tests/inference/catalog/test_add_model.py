@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 
 from inference.catalog.registration import microcredits_per_mtok
 from inference.models import MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
-from tests.fakes.openai_server import FakeLlamaCpp, FakeOpenAI
+from tests.fakes.openai_server import FakeLlamaCpp, FakeOllama, FakeOpenAI
 from tests.fakes.tgi import FakeTgi
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
@@ -152,3 +152,22 @@ def test_a_wrong_credential_is_noticed(capsys: pytest.CaptureFixture[str]) -> No
     with FakeTgi(api_key="right") as tgi, pytest.raises(CommandError) as raised:
         add_model(tgi.url, "--credential=wrong-secret", capsys=capsys)
     assert "wrong-secret" not in str(raised.value)
+    assert f"POST {tgi.url}/tokenize answered 401: nothing. It wants another key" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fake", "kind", "other"),
+    [(FakeTgi, "llamacpp", "tgi"), (FakeLlamaCpp, "tgi", "llamacpp"), (FakeOllama, "tgi", "ollama")],
+)
+def test_another_kind_of_server_is_known(capsys: pytest.CaptureFixture[str], fake: Any, kind: str, other: str) -> None:
+    with fake(model="org/model") if fake is not FakeTgi else FakeTgi() as server, pytest.raises(CommandError) as raised:
+        add_model(server.url, kind=kind, capsys=capsys)
+    assert " answered 404: " in str(raised.value)
+    assert f"try --kind {other}." in str(raised.value)
+
+
+def test_adapters_that_are_served_too_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeOpenAI(owned_by="vllm", adapters=("poet",)) as server:
+        notes = add_model(server.url, kind="vllm", capsys=capsys)["notes"]
+        assert any("adapters too: poet." in note for note in notes)
+        assert not add_model(server.url, "--upstream-model=poet", kind="vllm", capsys=capsys)["is_new_model"]
