@@ -88,6 +88,8 @@ def test_the_parts_of_the_compose_file_fit_together() -> None:
         # The network sees nothing by itself.
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert services["tgi"]["image"].endswith("text-generation-inference:3.3.7")
+    # One GPU, one engine: the one whose profile is named.
+    assert [name for name, service in services.items() if service.get("profiles") == [name]] == ["vllm", "tgi"]
 
 
 def test_every_command_exists() -> None:

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
+import msgspec
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -69,6 +70,38 @@ def model_file() -> Path:
     raise ModelNotInstalled(f"The embedded model is not installed (the package {_PACKAGE}).")
 
 
+class EmbeddedModel(msgspec.Struct, frozen=True):
+    """A model that the embedded engine runs; None leaves what its file says."""
+
+    id: str
+    file: Path
+    chat_template: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where its engine writes what it has to say."""
+        name = "engine" if self.id == MODEL_ID else f"engine-{self.id.replace('/', '--')}"
+        return Path(settings.DATA_DIR) / f"{name}.log"
+
+    @property
+    def template(self) -> str:
+        """What its chat template is known by."""
+        return blake2b((self.chat_template or str(self.file)).encode(), digest_size=8).hexdigest()
+
+
+def small_model() -> EmbeddedModel:
+    """Return the model that comes along. Raises ModelNotInstalled."""
+    return EmbeddedModel(MODEL_ID, model_file(), CHAT_TEMPLATE, TEMPERATURE, TOP_P)
+
+
+def pulled_models() -> list[EmbeddedModel]:
+    """Return the models that ``pull_model`` has brought, whose endpoints are switched on. Asks the database."""
+    pulled = Endpoint.objects.filter(is_embedded=True, is_enabled=True, learned__has_key="file")
+    return [EmbeddedModel(each.model_id, Path(each.learned["file"])) for each in pulled.order_by("pk")]
+
+
 class EmbeddedEngine(Child):
     """Keeps one engine process running, and its Endpoint row true, as long as its ``with`` block lasts."""
 
@@ -76,10 +109,10 @@ class EmbeddedEngine(Child):
     # One that is ended for a request that it does not get over is needed again at once.
     steady_seconds = STALL_SECONDS
 
-    def __init__(self) -> None:
-        self._log = settings.DATA_DIR / "engine.log"
+    def __init__(self, model: EmbeddedModel | None = None) -> None:
+        self._model = model or small_model()
+        self._log = self._model.log
         self.hint = f". Its log: {self._log}"
-        self._model_file = model_file()
         self._key = ""
         self._watch: ProgressWatch | None = None
         self._stalled_at: datetime | None = None
@@ -103,14 +136,14 @@ class EmbeddedEngine(Child):
         """Tell the next process what to do; each has a key of its own."""
         self._key = secrets.token_urlsafe(32)
         order = child.Order(
-            model_file=str(self._model_file),
-            model_id=MODEL_ID,
+            model_file=str(self._model.file),
+            model_id=self._model.id,
             key=self._key,
             slots=settings.EMBEDDED_SLOTS,
             context_tokens=settings.EMBEDDED_CONTEXT_TOKENS,
-            chat_template=CHAT_TEMPLATE,
-            temperature=TEMPERATURE,
-            top_p=TOP_P,
+            chat_template=self._model.chat_template,
+            temperature=self._model.temperature,
+            top_p=self._model.top_p,
             threads=_threads(),
             memory_bytes=settings.EMBEDDED_MEMORY_BYTES,
         )
@@ -128,7 +161,7 @@ class EmbeddedEngine(Child):
         """Publish where it listens, and see from now on that it gets on. Raises ChildFailed."""
         base_url: str = json.loads(line)["base_url"]
         try:
-            _publish(base_url, self._key)
+            _publish(self._model, base_url, self._key)
         except DatabaseError as error:
             raise ChildFailed(str(error)) from error
         if self._stalled_at:
@@ -181,14 +214,14 @@ def _shorten(log: Path) -> None:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _publish(base_url: str, key: str) -> None:
+def _publish(model: EmbeddedModel, base_url: str, key: str) -> None:
     """Write where the engine is now into its Endpoint; whether it is enabled is the operator's choice, and stays.
 
     The model's chat template is measured once, and again whenever it is another.
     """
     try:
         endpoint, _ = Endpoint.objects.update_or_create(
-            model_id=MODEL_ID,
+            model_id=model.id,
             is_embedded=True,
             defaults={
                 "kind": Endpoint.Kind.LLAMACPP,
@@ -197,25 +230,24 @@ def _publish(base_url: str, key: str) -> None:
                 "concurrency": settings.EMBEDDED_SLOTS,
             },
         )
-        template = blake2b(CHAT_TEMPLATE.encode(), digest_size=8).hexdigest()
-        if endpoint.learned.get("template") != template and _measure(base_url, key):
-            endpoint.learned["template"] = template
+        if endpoint.learned.get("template") != model.template and _measure(model.id, base_url, key):
+            endpoint.learned["template"] = model.template
             endpoint.save(update_fields=["learned"])
     finally:
         connection.close()
 
 
-async def _ask(base_url: str, key: str) -> Template:
+async def _ask(model_id: str, base_url: str, key: str) -> Template:
     async with HttpClient() as http:
-        return await measure(LlamaCppEngine(EndpointAddress(Endpoint.Kind.LLAMACPP, base_url, key, MODEL_ID), http))
+        return await measure(LlamaCppEngine(EndpointAddress(Endpoint.Kind.LLAMACPP, base_url, key, model_id), http))
 
 
-def _measure(base_url: str, key: str) -> bool:
+def _measure(model_id: str, base_url: str, key: str) -> bool:
     """Write what the chat template adds to a prompt; whether that could be found out."""
     try:
-        template = asdict(asyncio.run(_ask(base_url, key)))
+        template = asdict(asyncio.run(_ask(model_id, base_url, key)))
     except EngineError:
         logger.exception("the embedded model's chat template could not be measured")
         return False
-    Model.objects.filter(pk=MODEL_ID).update(**{field: tokens for field, tokens in template.items() if tokens})
+    Model.objects.filter(pk=model_id).update(**{field: tokens for field, tokens in template.items() if tokens})
     return True

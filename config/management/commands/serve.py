@@ -24,8 +24,15 @@ from config.readiness import is_migrated
 from config.serving import SERVERS, run
 from config.serving.workers import Workers
 from core.locks import Taken, identity, locked
-from inference.embedded.engine import MODEL_ID, EmbeddedEngine, ModelNotInstalled
-from inference.models import Model
+from inference.embedded.engine import (
+    MODEL_ID,
+    EmbeddedEngine,
+    EmbeddedModel,
+    ModelNotInstalled,
+    pulled_models,
+    small_model,
+)
+from inference.models import Endpoint, Model
 from inference.runs import orphans
 
 logger = logging.getLogger(__name__)
@@ -110,25 +117,31 @@ class Command(BaseCommand):
             raise CommandError("A web process could not start.")
 
     def _start_engine(self, stack: ExitStack) -> bool:
-        """Start the engine, and wait until it answers, with a dot for each second; False if there is to be none."""
+        """Start an engine for each embedded model, and wait until they answer; False if there is to be none."""
         if not settings.EMBEDDED_ENGINE:
             return False
+        models = pulled_models()
         if not Model.objects.filter(id=MODEL_ID).exists():
             self._say(f"{MODEL_ID} is not in the catalogue (`manage.py bootstrap` adds it): serving without it.")
-            return False
-        try:
-            engine = stack.enter_context(EmbeddedEngine())
-        except ModelNotInstalled as error:
-            raise CommandError(f"{error} Run `make setup`, or serve without it: EMBEDDED_ENGINE=false.") from None
+        elif not (models and Endpoint.objects.filter(model=MODEL_ID, is_embedded=True, is_enabled=False).exists()):
+            try:
+                models = [small_model(), *models]
+            except ModelNotInstalled as error:
+                raise CommandError(f"{error} Run `make setup`, or serve without it: EMBEDDED_ENGINE=false.") from None
+        for model in models:
+            self._await(stack.enter_context(EmbeddedEngine(model)), model)
+        return bool(models)
+
+    def _await(self, engine: EmbeddedEngine, model: EmbeddedModel) -> None:
+        """Wait until an engine answers, with a dot for each second."""
         began = time.monotonic()
-        self._say(f"Starting the embedded engine ({MODEL_ID}) ", ending="")
+        self._say(f"Starting the embedded engine ({model.id}) ", ending="")
         while not engine.is_ready.wait(1) and time.monotonic() - began < ENGINE_SECONDS:
             self._say(".", ending="")
         if engine.is_ready.is_set():
             self._say(f" ready in {time.monotonic() - began:.1f} s")
         else:
-            self._say(f" not ready yet; see {settings.DATA_DIR / 'engine.log'}")
-        return True
+            self._say(f" not ready yet; see {model.log}")
 
     def _say(self, text: str, ending: str = "\n") -> None:
         """Print at once, into a pipe as well."""
