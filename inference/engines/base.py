@@ -6,6 +6,7 @@ import msgspec
 
 from inference.chat import Chat
 from inference.chunks import Chunk
+from inference.engines.load import Load
 from inference.errors import EngineError
 from inference.transport.client import Request
 
@@ -87,6 +88,9 @@ class Engine(Protocol):
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
+
+    async def load(self) -> Load | None:
+        """Return how busy the server says that it is; None where it does not tell. Never raises."""
 
 
 class Decoder(Protocol):

@@ -13,6 +13,7 @@ from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
 from inference.engines.errors import decoded, said_in
 from inference.engines.events import NULL, Event
+from inference.engines.load import LLAMACPP
 from inference.engines.openai import OpenAIEngine
 from inference.engines.structured import Schema, schemas_of, with_schemas
 from inference.errors import EngineError, EngineRefused, UnsupportedParameter
@@ -51,6 +52,7 @@ class LlamaCppEngine(OpenAIEngine):
 
     health_path: ClassVar = "/health"
     server: ClassVar = ""
+    series: ClassVar = LLAMACPP
 
     def check(self, chat: Chat) -> None:
         """Refuse what llama.cpp cannot do. Raises UnsupportedParameter."""

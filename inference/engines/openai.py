@@ -16,6 +16,7 @@ from inference.engines.checks import check_common
 from inference.engines.decoder import AnswerReader
 from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
+from inference.engines.load import SGLANG, VLLM, Load, Series, load_in
 from inference.errors import EngineError, EngineFailed, EngineTimeout
 from inference.transport.client import HttpClient, Request
 
@@ -71,6 +72,8 @@ class OpenAIEngine:
     health_path: ClassVar = "/v1/models"
     # Whose server it is, where there is only one that speaks the dialect; None: it has to be asked.
     server: ClassVar[str | None] = None
+    # What its metrics page calls things, where that is known before it is asked.
+    series: ClassVar[Series | None] = None
 
     def __init__(self, address: Address, http: HttpClient) -> None:
         self._address = address
@@ -157,6 +160,17 @@ class OpenAIEngine:
         except EngineError:
             return False
         return status == 200
+
+    async def load(self) -> Load | None:
+        """Return how busy the server says that it is; None where it does not tell. Never raises."""
+        series = self.series or {"vllm": VLLM, "sglang": SGLANG}.get(self._server or "")
+        if series is None:
+            return None
+        try:
+            status, page = await self._fetch("GET", "/metrics", seconds=HEALTH_SECONDS)
+        except EngineError:
+            return None
+        return load_in(page, series) if status == 200 else None
 
     def encode(self, chat: Chat, max_tokens: int | None) -> bytes:
         """Write the request's body."""

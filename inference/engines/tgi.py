@@ -10,6 +10,7 @@ from inference.engines.base import Address, Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
 from inference.engines.events import UNREADABLE
+from inference.engines.load import TGI
 from inference.engines.openai import OpenAIEngine
 from inference.engines.structured import schemas_of, with_schemas
 from inference.engines.tgi_decoder import TgiReader, stops_of, tgi_error_for
@@ -37,6 +38,7 @@ class TgiEngine(OpenAIEngine):
 
     health_path: ClassVar = "/health"
     server: ClassVar = ""
+    series: ClassVar = TGI
 
     def __init__(self, address: Address, http: HttpClient) -> None:
         super().__init__(address, http)
