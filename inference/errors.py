@@ -17,6 +17,7 @@
         ├── EngineUnavailable       no connection, or no healthy endpoint
         ├── EngineTimeout           too slow to the first token, between tokens, or in all
         └── EngineFailed            it broke down, or spoke nonsense
+            └── AskedAmiss              it wants to be asked in another way, as it will be from now on
 
 ``accounts.keys`` and ``credits.ledger`` raise their own; ``web.errors`` gives each its HTTP status.
 """
@@ -178,4 +179,8 @@ class EngineTimeout(EngineError):
 
 
 class EngineFailed(EngineError):
+    """The server had an error while processing your request"""
+
+
+class AskedAmiss(EngineFailed):
     """The server had an error while processing your request"""

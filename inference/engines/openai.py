@@ -5,7 +5,6 @@ vLLM and SGLang can do more than the dialect has words for, and are known by who
 
 import re
 from typing import Annotated, Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, structs
@@ -17,7 +16,7 @@ from inference.engines.decoder import AnswerReader
 from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
 from inference.engines.load import SGLANG, VLLM, Load, Series, load_in
-from inference.errors import EngineError, EngineFailed, EngineTimeout
+from inference.errors import AskedAmiss, EngineError, EngineFailed, EngineTimeout
 from inference.transport.client import HttpClient, Request
 
 # A health check may run a real generation: TGI's does after an error.
@@ -79,7 +78,7 @@ class OpenAIEngine:
         self._address = address
         self._http = http
         self._root = address.base_url.rstrip("/").removesuffix("/v1")
-        self._is_whole = bool(_VERSION.search(urlsplit(self._root).path))
+        self._is_whole = bool(_VERSION.search(self._root.partition("://")[2]))
         self._headers = {"Content-Type": "application/json"}
         if address.credential:
             self._headers["Authorization"] = f"Bearer {address.credential}"
@@ -115,7 +114,7 @@ class OpenAIEngine:
         lacking = {field for field, words in _LACKING.items() if words.search(message)} - self._lacks
         if lacking:
             self._lacks |= lacking
-            return EngineFailed()
+            return AskedAmiss()
         return self.error_for(status, body)
 
     async def count_prompt(self, chat: Chat) -> int | None:
