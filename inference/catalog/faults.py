@@ -13,8 +13,8 @@ from inference.transport.client import HttpClient
 # For all other kinds together, asked at once.
 GUESS_SECONDS: Final = 5.0
 _STATUS: Final = re.compile(r" answered (\d{3})")
-# The dialect that the others are read as too: whoever answers to its questions may be any of them.
-_COMMON: Final = (Endpoint.Kind.OPENAI, Endpoint.Kind.VLLM, Endpoint.Kind.SGLANG)
+# Who answers to their questions may be any server of OpenAI's dialect, and says which.
+_ALIKE: Final = (Endpoint.Kind.VLLM, Endpoint.Kind.SGLANG)
 
 
 def fault_of(address: EndpointAddress, error: EngineError) -> str:
@@ -41,18 +41,20 @@ def _advice(address: EndpointAddress, status: int | None) -> str:
 
 async def _kind_of(address: EndpointAddress) -> str | None:
     """Return the kind of server that one turns out to be; None for one that is no other."""
-    kinds = [each for each in Endpoint.Kind.values if each != address.kind]
     async with HttpClient() as http:
-        answers = await asyncio.gather(*(_answers_as(kind, address, http) for kind in kinds))
-    found = [kind for kind, does in zip(kinds, answers, strict=True) if does]
-    return next((kind for kind in found if kind not in _COMMON), found[0] if found else None)
+        kinds = [each for each in Endpoint.Kind.values if each not in _ALIKE]
+        told = await asyncio.gather(*(_answers_as(kind, address, http) for kind in kinds))
+    found = [kind for kind in told if kind]
+    # OpenAI's dialect is spoken by the others too.
+    kind = next((kind for kind in found if kind != Endpoint.Kind.OPENAI), found[0] if found else None)
+    return kind if kind != address.kind else None
 
 
-async def _answers_as(kind: str, address: EndpointAddress, http: HttpClient) -> bool:
+async def _answers_as(kind: str, address: EndpointAddress, http: HttpClient) -> str | None:
     other = EndpointAddress(kind, address.base_url, address.credential, address.upstream_model)
     try:
         async with asyncio.timeout(GUESS_SECONDS):
             described = await engine_for(other, http).describe()
     except (EngineError, TimeoutError):
-        return False
-    return described.model is not None
+        return None
+    return (described.server or kind) if described.model else None

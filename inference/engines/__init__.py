@@ -6,7 +6,7 @@ from inference.engines.base import Address, EndpointAddress, Engine
 from inference.engines.llamacpp import LlamaCppEngine
 from inference.engines.ollama import OllamaEngine
 from inference.engines.openai import OpenAIEngine
-from inference.engines.tgi import TgiEngine
+from inference.engines.tgi.engine import TgiEngine
 from inference.engines.vllm import SglangEngine, VllmEngine
 from inference.transport.client import HttpClient
 

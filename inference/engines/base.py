@@ -54,6 +54,8 @@ class Description(msgspec.Struct, frozen=True):
     features: tuple[str, ...] = ()
     # LoRA adapters that it serves beside the model, by their names there.
     adapters: tuple[str, ...] = ()
+    # The kind of server that it says it is, where its dialect is spoken by several.
+    server: str = ""
 
 
 class Engine(Protocol):

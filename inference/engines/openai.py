@@ -144,13 +144,13 @@ class OpenAIEngine:
     async def describe(self) -> Description:
         """Find the served model in the list of models; vLLM and SGLang tell its context there."""
         models = await self.ask("GET", "/v1/models", type=_Models)
-        self._server = models.server
+        self._server = self.server or models.server
         named = [model for model in models.data if model.id == self._address.upstream_model]
         adapters = tuple(model.id for model in models.data if model.parent)
         if not named:
             others = [model.id for model in models.data if not model.parent]
-            return Description(model=others[0] if len(others) == 1 else None, adapters=adapters)
-        return Description(model=named[0].id, context_tokens=named[0].max_model_len, adapters=adapters)
+            return Description(model=others[0] if len(others) == 1 else None, adapters=adapters, server=models.server)
+        return Description(named[0].id, named[0].max_model_len, adapters=adapters, server=models.server)
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""

@@ -125,7 +125,8 @@ def _survey(listing: Listing) -> Survey:
     try:
         return asyncio.run(_ask(EndpointAddress(listing.kind, listing.base_url, credential, upstream)))
     except EngineError as error:
-        fault = fault_of(EndpointAddress(listing.kind, listing.base_url, credential, upstream), error)
+        asked = EndpointAddress(listing.kind, listing.base_url, credential, upstream or listing.model_id)
+        fault = fault_of(asked, error)
         raise CommandError(f"{fault} --no-check adds it all the same.") from error
 
 

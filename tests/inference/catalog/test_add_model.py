@@ -157,10 +157,16 @@ def test_a_wrong_credential_is_noticed(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     ("fake", "kind", "other"),
-    [(FakeTgi, "llamacpp", "tgi"), (FakeLlamaCpp, "tgi", "llamacpp"), (FakeOllama, "tgi", "ollama")],
+    [
+        (FakeTgi(), "llamacpp", "tgi"),
+        (FakeLlamaCpp(), "tgi", "llamacpp"),
+        (FakeOllama(), "tgi", "ollama"),
+        (FakeOpenAI(owned_by="vllm"), "tgi", "vllm"),
+        (FakeOpenAI(), "llamacpp", "openai"),
+    ],
 )
 def test_another_kind_of_server_is_known(capsys: pytest.CaptureFixture[str], fake: Any, kind: str, other: str) -> None:
-    with fake(model="org/model") if fake is not FakeTgi else FakeTgi() as server, pytest.raises(CommandError) as raised:
+    with fake as server, pytest.raises(CommandError) as raised:
         add_model(server.url, kind=kind, capsys=capsys)
     assert " answered 404: " in str(raised.value)
     assert f"try --kind {other}." in str(raised.value)

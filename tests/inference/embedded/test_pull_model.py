@@ -15,7 +15,9 @@ from tests.fakes.hub import FakeHub
 
 pytestmark = pytest.mark.django_db
 
-CONTENT = bytes(range(256)) * 4_000
+# Twelve megabytes: the client writes ten at once.
+CONTENT = bytes(range(256)) * 50_000
+CUT, KEPT = 11_000_000, 10_485_760
 NAME = "model-Q4_K_M.gguf"
 
 
@@ -40,23 +42,23 @@ def ranges(hub: FakeHub) -> list[str | None]:
 def test_a_download_that_is_cut_goes_on_where_it_was(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with FakeHub(files={NAME: CONTENT}, cuts=[300_000]) as hub:
+    with FakeHub(files={NAME: CONTENT}, cuts=[CUT]) as hub:
         pull(hub, settings)
-        assert ranges(hub) == [None, "bytes=300000-"]
-    assert f"{NAME}, 1,024,000 bytes, checked" in capsys.readouterr().out
+        assert ranges(hub) == [None, f"bytes={KEPT}-"]
+    assert f"{NAME}, 12,800,000 bytes, checked" in capsys.readouterr().out
     (path,) = (tmp_path / "models" / "org--model").iterdir()
     assert path.read_bytes() == CONTENT
 
 
 def test_the_next_pull_goes_on_where_the_last_was_given_up(settings: Settings, tmp_path: Path) -> None:
-    with FakeHub(files={NAME: CONTENT}, cuts=[300_000], status_behind_cuts=503) as hub:
+    with FakeHub(files={NAME: CONTENT}, cuts=[CUT], status_behind_cuts=503) as hub:
         with pytest.raises(CommandError, match="because the Hub answered with status 503"):
             pull(hub, settings)
         hub.status_behind_cuts = None
         pull(hub, settings)
         # And what is here is not asked for again.
         pull(hub, settings)
-        assert ranges(hub) == [None, "bytes=300000-", "bytes=300000-"]
+        assert ranges(hub) == [None, f"bytes={KEPT}-", f"bytes={KEPT}-"]
     assert [each.name for each in (tmp_path / "models" / "org--model").iterdir()] == [NAME]
 
 

@@ -49,7 +49,7 @@ async def test_a_server_tells_its_context_and_its_adapters(kind: str, concurrenc
     with FakeOpenAI(owned_by=kind, adapters=("poet", "clerk")) as server:
         described = await engine_at(kind, server.url).describe()
         adapter = await engine_at(kind, server.url, "poet").describe()
-    assert described == Description("org/model", 8192, concurrency, adapters=("poet", "clerk"))
+    assert described == Description("org/model", 8192, concurrency, adapters=("poet", "clerk"), server=kind)
     assert adapter.model == "poet"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from inference.chat import Chat
 from inference.engines.base import Description, EndpointAddress, Engine
-from inference.engines.tgi import TgiEngine
+from inference.engines.tgi.engine import TgiEngine
 from inference.errors import ContextExceeded, EngineRefused, EngineUnavailable, UnsupportedParameter
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi

@@ -14,7 +14,7 @@ from inference.engines.decoder import AnswerReader
 from inference.engines.errors import error_for, refusal, said_in
 from inference.engines.events import Event
 from inference.engines.stops import StopCutter
-from inference.engines.tgi_schemas import CALL_OPENING_TOKENS, STEP_TOKENS, token_limit
+from inference.engines.tgi.schemas import CALL_OPENING_TOKENS, STEP_TOKENS, token_limit
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
 
 # What TGI calls the parameters of a chat, in messages that come from deeper down.

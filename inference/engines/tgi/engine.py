@@ -13,8 +13,8 @@ from inference.engines.events import UNREADABLE
 from inference.engines.load import TGI
 from inference.engines.openai import OpenAIEngine
 from inference.engines.structured import schemas_of, with_schemas
-from inference.engines.tgi_decoder import TgiReader, stops_of, tgi_error_for
-from inference.engines.tgi_schemas import SchemaRefused, accepted, token_limit
+from inference.engines.tgi.decoder import TgiReader, stops_of, tgi_error_for
+from inference.engines.tgi.schemas import SchemaRefused, accepted, token_limit
 from inference.errors import EngineError, UnsupportedParameter
 from inference.transport.client import HttpClient
 
