@@ -4,7 +4,6 @@ import re
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
-from zlib import crc32
 
 import msgspec
 
@@ -47,5 +46,5 @@ def _text(message: Message) -> str:
     return "\n".join(part.text for part in message.content or () if isinstance(part, TextPart))
 
 
-def _order(line: str) -> int:
-    return crc32(line.encode())
+def _order(line: str) -> bytes:
+    return blake2b(line.encode(), digest_size=8).digest()
