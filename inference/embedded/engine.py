@@ -86,6 +86,12 @@ class EmbeddedModel(msgspec.Struct, frozen=True):
         return Path(settings.DATA_DIR) / f"{name}.log"
 
     @property
+    def memory_bytes(self) -> int:
+        """What its engine may have: the setting is made for the small model, a larger one has a larger cache too."""
+        size_bytes = 0 if self.id == MODEL_ID else self.file.stat().st_size
+        return settings.EMBEDDED_MEMORY_BYTES + 2 * size_bytes
+
+    @property
     def template(self) -> str:
         """What its chat template is known by."""
         return blake2b((self.chat_template or str(self.file)).encode(), digest_size=8).hexdigest()
@@ -98,8 +104,9 @@ def small_model() -> EmbeddedModel:
 
 def pulled_models() -> list[EmbeddedModel]:
     """Return the models that ``pull_model`` has brought, whose endpoints are switched on. Asks the database."""
-    pulled = Endpoint.objects.filter(is_embedded=True, is_enabled=True, learned__has_key="file")
-    return [EmbeddedModel(each.model_id, Path(each.learned["file"])) for each in pulled.order_by("pk")]
+    pulled = Endpoint.objects.filter(is_embedded=True, is_enabled=True, learned__has_key="file").order_by("pk")
+    models = [EmbeddedModel(each.model_id, Path(each.learned["file"])) for each in pulled]
+    return [model for model in models if model.file.exists()]
 
 
 class EmbeddedEngine(Child):
@@ -145,7 +152,7 @@ class EmbeddedEngine(Child):
             temperature=self._model.temperature,
             top_p=self._model.top_p,
             threads=_threads(),
-            memory_bytes=settings.EMBEDDED_MEMORY_BYTES,
+            memory_bytes=self._model.memory_bytes,
         )
         _shorten(self._log)
         return Start(

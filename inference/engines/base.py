@@ -70,6 +70,12 @@ class Engine(Protocol):
         Raises UnsupportedParameter, also before any credit is held.
         """
 
+    def salted(self, chat: Chat, salt: str) -> Chat:
+        """Return the chat so that nobody with another salt can find out by the clock what the server remembers of it.
+
+        Where a server has no such thing, the chat is returned as it is.
+        """
+
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer of at most ``max_tokens``: always a stream."""
 

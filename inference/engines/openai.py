@@ -4,6 +4,7 @@ vLLM and SGLang can do more than the dialect has words for, and are known by who
 """
 
 import re
+from hashlib import blake2b
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -43,6 +44,7 @@ _VERSION = re.compile(r"/v\d+[a-z\d]*(?:/|\Z)")
 # How servers say, by OpenAI's names, that they know no such thing.
 _LACKING = {
     "max_tokens": re.compile(r"max_tokens.{1,60}(?:unsupported|not supported).*max_completion_tokens", re.IGNORECASE),
+    "cache_salt": re.compile(r"cache_salt.{0,60}(?:unsupported|not supported|not permitted|extra)", re.IGNORECASE),
     "stream_options": re.compile(
         r"stream_options.{0,60}(?:unsupported|not supported|unknown|unrecognized|not permitted|extra)"
         r"|(?:unsupported|unknown|unrecognized|unexpected|extra)[^.]{0,60}stream_options",
@@ -95,6 +97,14 @@ class OpenAIEngine:
         """Learn whose server it is, if that is not known yet."""
         if self._server is None:
             await self._introduce()
+
+    def salted(self, chat: Chat, salt: str) -> Chat:
+        """Return the chat with a salt, which goes into vLLM's and SGLang's cache of prefixes; elsewhere as it is."""
+        if not self._server or "cache_salt" in self._lacks:
+            return chat
+        # A salt that the caller chose keeps its requests apart from others of the same team.
+        mixed = blake2b(f"{salt} {chat.cache_salt or ''}".encode(), digest_size=16).hexdigest()
+        return structs.replace(chat, cache_salt=mixed)
 
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer."""

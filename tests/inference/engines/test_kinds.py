@@ -171,3 +171,13 @@ async def test_a_server_that_is_not_there_is_told_apart() -> None:
     with pytest.raises(EngineError) as raised:
         await engine_at("vllm", "http://127.0.0.1:9").describe()
     assert raised.value.details == "GET http://127.0.0.1:9/v1/models: no connection, or it broke off"
+
+
+def test_what_is_remembered_of_prompts_is_kept_apart_by_salt() -> None:
+    for kind in ("vllm", "sglang"):
+        engine = engine_at(kind)
+        salts = [engine.salted(chat(**own), salt).cache_salt for own in ({}, {"cache_salt": "x"}) for salt in "ab"]
+        assert len({*salts, None, "x"}) == 6
+        assert engine.salted(chat(), "a").cache_salt == salts[0]
+    for kind in ("tgi", "llamacpp", "ollama", "openai"):
+        assert engine_at(kind).salted(chat(), "a").cache_salt is None
