@@ -46,12 +46,16 @@ def error_for(address: Address, status: int, body: bytes) -> EngineError:
     if status in _REFUSALS and _code(answer) not in _UNKNOWN_MODELS:
         return refusal(address, message, param or ("messages" if status == 413 else None), _inside(answer))
     if status == 429:
-        return EngineOverloaded()
-    # The body may quote a prompt or a credential, so it stays out of the log.
-    logger.warning("The %s engine at %s answered with status %d", address.kind, address.base_url, status)
-    if status in (*_REFUSALS, *_ABSENCES) or (300 <= status < 500 and status not in (408, 424)):
-        return EngineUnavailable()
-    return EngineFailed()
+        error: EngineError = EngineOverloaded()
+    elif status in (*_REFUSALS, *_ABSENCES) or (300 <= status < 500 and status not in (408, 424)):
+        error = EngineUnavailable()
+    else:
+        error = EngineFailed()
+    # The body may quote a prompt or a credential: of that, no more than a word gets out.
+    error.details = f"it answered {status}{_word(answer)}"
+    if status != 429:
+        logger.warning("The %s engine at %s: %s", address.kind, address.base_url, error.details)
+    return error
 
 
 def refusal(address: Address, message: str, param: str | None = None, details: Any = None) -> EngineRefused:
@@ -104,6 +108,14 @@ def _code(answer: Any) -> Any:
     """Return the code word of a decoded error."""
     inner = _inside(answer)
     return inner.get("code") if isinstance(inner, dict) else None
+
+
+def _word(answer: Any) -> str:
+    """Return how a decoded error calls itself, in brackets; empty where it does not, or at length."""
+    told = [each for each in (_inside(answer), answer) if isinstance(each, dict)]
+    words = [each.get(field) for each in told for field in ("type", "error_type", "code")]
+    word = next((word for word in words if isinstance(word, str) and re.fullmatch(r"\w{1,40}", word)), "")
+    return f" ({word})" if word else ""
 
 
 def said_in(answer: Any) -> tuple[str, str | None]:

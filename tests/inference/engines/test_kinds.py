@@ -181,3 +181,19 @@ def test_what_is_remembered_of_prompts_is_kept_apart_by_salt() -> None:
         assert engine.salted(chat(), "a").cache_salt == salts[0]
     for kind in ("tgi", "llamacpp", "ollama", "openai"):
         assert engine_at(kind).salted(chat(), "a").cache_salt is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "details"),
+    [
+        (500, {"error": {"message": "hello broke it", "type": "InternalServerError"}}, "500 (InternalServerError)"),
+        (424, {"error": "Request failed during generation: hello", "error_type": "generation"}, "424 (generation)"),
+        (429, {"error": {"type": "hello to you"}}, "429"),
+        (502, "hello", "502"),
+    ],
+)
+async def test_a_failed_answer_tells_its_status_and_nothing_of_the_prompt(status: int, body: Any, details: str) -> None:
+    script = Script(response=(status, "application/json", dumps(body)))
+    with FakeOpenAI(script=script) as server, pytest.raises(EngineError) as raised:
+        await answer(engine_at("vllm", server.url))
+    assert raised.value.details == f"it answered {details}"
