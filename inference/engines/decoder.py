@@ -76,6 +76,8 @@ class AnswerReader:
         for data in events:
             if data == DONE:
                 return chunks + self._close(is_said=True)
+            if not self.has_output and len(self._silent) < _MAX_SILENT:
+                self._silent.append(data)
             try:
                 try:
                     chunk = self.chunk(decode_event(data))
@@ -88,8 +90,6 @@ class AnswerReader:
                 # Whatever follows its end makes no failure of a finished answer.
                 if self._finish_reason is None:
                     return chunks + self.fail(error)
-            if not self.has_output and len(self._silent) < _MAX_SILENT:
-                self._silent.append(data)
             if self.is_cut_short:
                 break
         self.signs += len(chunks)
@@ -221,9 +221,7 @@ class AnswerReader:
                     raise EngineFailed
                 chunks.append(self._finished(Chunk(), reason))
                 self.has_output |= chunks[0].has_output
-            self._check_silence()
         except EngineError as error:
-            self._finish_reason = None
             self.fail(error)
             return []
         self.is_ended = True
@@ -241,12 +239,13 @@ class AnswerReader:
             if not (self.has_output or chunk.has_output):
                 raise EngineFailed
             reason = "stop"
+        self._check_silence(chunk)
         self._finish_reason = reason
         return structs.replace(chunk, finish_reason=reason)
 
-    def _check_silence(self) -> None:
+    def _check_silence(self, last: Chunk) -> None:
         """Refuse an answer without output whose events brought something that nobody reads. Raises EngineFailed."""
-        if not self.has_output:
+        if not (self.has_output or last.has_output):
             unread = set().union(*map(lenient.unknown_fields, self._silent))
             if unread:
                 raise EngineFailed

@@ -12,7 +12,7 @@ from inference.engines.base import Address
 from inference.engines.calls import ToolCalls
 from inference.engines.decoder import AnswerReader
 from inference.engines.errors import error_for, refusal, said_in
-from inference.engines.events import Event
+from inference.engines.events import UNREADABLE, Event
 from inference.engines.stops import StopCutter
 from inference.engines.tgi.schemas import CALL_OPENING_TOKENS, STEP_TOKENS, token_limit
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused
@@ -151,8 +151,14 @@ _decode_logprobs = msgspec.json.Decoder(_Logprobs).decode
 
 
 def _with_bytes(written: msgspec.Raw) -> msgspec.Raw:
-    """Add the bytes of each token, which TGI leaves out; a token that is a part of a character has none to tell."""
-    logprobs = _decode_logprobs(written)
+    """Add the bytes of each token, which TGI leaves out; a token that is a part of a character has none to tell.
+
+    Raises EngineFailed.
+    """
+    try:
+        logprobs = _decode_logprobs(written)
+    except UNREADABLE as error:
+        raise EngineFailed from error
     for token in logprobs.content or ():
         for each in (token, *token.top_logprobs):
             each.bytes = None if "\ufffd" in each.token else list(each.token.encode())
