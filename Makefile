@@ -19,7 +19,8 @@ MINUTES ?= 10
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser check bench benches prove chaos frontend setup-dev packages database clean
+.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser test-clients clients check bench benches prove chaos \
+	frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
 	@$(MANAGE) serve
@@ -56,20 +57,27 @@ packages: ## the Debian packages that the tests start: PostgreSQL, Redis, Chromi
 
 test: setup-dev packages ## every test, on SQLite; what touches money or identity again on PostgreSQL
 	$(BIN)/python frontend/build.py --test
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-sites test-sqlite test-postgresql test-browser
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-sites test-sqlite test-postgresql test-browser test-clients
 
 # Two at a time: all of them wait more than they work.
 test-sites:
 	$(PYTEST) $(SITE_TESTS)
 
 test-sqlite:
-	$(PYTEST) --ignore tests/browser $(addprefix --ignore ,$(SITE_TESTS))
+	$(PYTEST) --ignore tests/browser --ignore tests/clients $(addprefix --ignore ,$(SITE_TESTS))
 
 test-browser:
 	$(PYTEST) tests/browser
 
 test-postgresql:
 	$(PYTEST) --database postgresql -m either_database
+
+# Those that install in seconds.
+test-clients:
+	$(PYTEST) tests/clients -m "not slow_client"
+
+clients: setup-dev ## every real client of docs/clients.md, each in an environment of its own; needs Node 20 and Go 1.22
+	$(PYTEST) tests/clients
 
 check: setup-dev ## formatting, lint, types, migrations, settings, front end
 	$(BIN)/ruff format --check .
@@ -102,4 +110,4 @@ chaos: setup-dev packages ## ten minutes of killed, stopped, filled, cut and slo
 	$(BIN)/python -m tests.proofs.chaos --minutes $(MINUTES)
 
 clean: ## remove what was installed and built; DATA_DIR stays
-	rm -rf $(VENV) node_modules static/build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-clients node_modules static/build .mypy_cache .ruff_cache .pytest_cache
