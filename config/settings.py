@@ -3,6 +3,7 @@
 Names without a comment are Django's own. All written files live under ``DATA_DIR``.
 """
 
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +48,8 @@ SECRET_KEY = env.str("SECRET_KEY", "") or secret_key(DATA_DIR)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST, _public_host])
 
 INSTALLED_APPS = [
-    "daphne",
+    # Gives `runserver` its server. It loads all of Twisted, which nobody else should wait for.
+    *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "console.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,9 +1,8 @@
 """What the commands that begin with the database share: patience with a server that is still starting."""
 
 import time
-from typing import Final
+from typing import Any, Final
 
-import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import Error as DatabaseError
@@ -33,12 +32,13 @@ def wait_for_database(output: OutputWrapper) -> None:
 
 def _refusal() -> str:
     """Connect once, outside the pool, which would keep the reason to itself; return why it failed, on one line."""
+    driver: Any = connection.Database  # type: ignore[attr-defined]
     try:
         if connection.vendor == "sqlite":
             connection.ensure_connection()
         else:
-            psycopg.connect(**connection.get_connection_params()).close()
-    except (DatabaseError, psycopg.Error) as error:
+            driver.connect(**connection.get_connection_params()).close()
+    except (DatabaseError, driver.Error) as error:
         return " ".join(str(error).split())
     return ""
 

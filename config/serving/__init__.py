@@ -2,6 +2,8 @@
 
 import socket
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from asgiref.typing import ASGI3Application
 
@@ -17,12 +19,9 @@ def run(application: ASGI3Application, listener: socket.socket, server: str, on_
     """
     sockets.raise_limit()
     sockets.notice_vanished_clients(listener)
-    # Late: each brings what the other does without.
-    if server == "daphne":
-        from config.serving import daphne_server
+    load(server).Server(application, listener, on_listening).run()
 
-        daphne_server.Server(application, listener, on_listening).run()
-    else:
-        from config.serving import uvicorn_server
 
-        uvicorn_server.Server(application, listener, on_listening).run()
+def load(server: str) -> Any:
+    """Return a server's module; late, since each brings what the other does without."""
+    return import_module(f"config.serving.{server}_server")

@@ -8,13 +8,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-import psycopg
 from django.db import connections
 
 CHANNEL = "parley_changes"
 CONNECT_SECONDS = 5
 
-FEED_ERRORS = (sqlite3.Error, psycopg.Error, OSError)
+# The database's driver. One that is not in use is not loaded.
+_driver: Any = connections["default"].Database  # type: ignore[attr-defined]
+
+FEED_ERRORS = (sqlite3.Error, _driver.Error, OSError)
 
 
 class FeedLost(OSError):
@@ -81,7 +83,7 @@ class PostgreSQLFeed:
         self._triggers = sorted(triggers)
         self._heard: set[str] = set()
         limits = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": CONNECT_SECONDS * 1000}
-        self._connection = psycopg.connect(**(parameters | limits), autocommit=True)
+        self._connection = _driver.connect(**(parameters | limits), autocommit=True)
         self._connection.add_notify_handler(lambda notice: self._heard.add(notice.payload))
         self._connection.execute(f"LISTEN {CHANNEL}")
 
@@ -98,7 +100,8 @@ class PostgreSQLFeed:
 
     def file(self) -> int:
         """The connection's socket."""
-        return self._connection.fileno()
+        descriptor: int = self._connection.fileno()
+        return descriptor
 
     def close(self) -> None:
         """Close the connection."""

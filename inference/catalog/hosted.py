@@ -1,12 +1,14 @@
 """Hugging Face Inference Endpoints: which there are, and pausing and resuming them."""
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from huggingface_hub import InferenceEndpoint
 
 from inference.catalog.hub import HubUnavailable, reached
+
+if TYPE_CHECKING:
+    from huggingface_hub import InferenceEndpoint
 
 # Those of the person whose token it is, and of so many organisations.
 MAX_ORGANISATIONS: Final = 10
@@ -74,7 +76,7 @@ def _parts(path: str) -> tuple[str, str]:
     return namespace, name
 
 
-def _hosted(endpoint: InferenceEndpoint) -> Hosted:
+def _hosted(endpoint: "InferenceEndpoint") -> Hosted:
     compute: dict[str, Any] = endpoint.raw.get("compute") or {}
     hardware = " ".join(str(compute[part]) for part in ("instanceType", "instanceSize") if compute.get(part))
     return Hosted(

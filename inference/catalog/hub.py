@@ -1,4 +1,7 @@
-"""What the Hugging Face Hub knows about a model."""
+"""What the Hugging Face Hub knows about a model.
+
+Its library is loaded when it is needed first: a server that is starting need not wait for it.
+"""
 
 import re
 import tempfile
@@ -6,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from django.conf import settings
-from httpx2 import HTTPError
-from huggingface_hub import HfApi, ModelCard, ModelInfo, get_session
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelInfo
 
 HUB_SECONDS = 5.0
 MAX_DESCRIPTION_CHARACTERS = 400
@@ -38,10 +42,14 @@ class HubUnavailable(Exception):
 
 
 @contextmanager
-def reached() -> Iterator[HfApi]:
+def reached() -> Iterator["HfApi"]:
     """Lend the Hub's client, which waits for HUB_SECONDS at most for each answer. Raises HubUnavailable."""
     if settings.HF_HUB_OFFLINE:
         raise HubUnavailable("the Hub is switched off by HF_HUB_OFFLINE")
+    from httpx2 import HTTPError
+    from huggingface_hub import HfApi, get_session
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
     get_session().timeout = HUB_SECONDS
     try:
         yield HfApi(endpoint=settings.HF_ENDPOINT, token=settings.HF_TOKEN or None)
@@ -94,8 +102,12 @@ def first_paragraph(markdown: str) -> str:
     return ""
 
 
-def _description(api: HfApi, repo_id: str) -> str:
+def _description(api: "HfApi", repo_id: str) -> str:
     """Return the card's first paragraph; empty where there is no card."""
+    from httpx2 import HTTPError
+    from huggingface_hub import ModelCard
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = api.hf_hub_download(repo_id, "README.md", local_dir=folder, etag_timeout=HUB_SECONDS)
@@ -108,7 +120,7 @@ def _description(api: HfApi, repo_id: str) -> str:
             return ""
 
 
-def _license(model: ModelInfo) -> str:
+def _license(model: "ModelInfo") -> str:
     """Return the licence's short name; "other" ones have a name of their own."""
     if model.card_data is None:
         return ""
@@ -116,7 +128,7 @@ def _license(model: ModelInfo) -> str:
     return str(named or model.card_data.get("license") or "")
 
 
-def _features(model: ModelInfo) -> list[str]:
+def _features(model: "ModelInfo") -> list[str]:
     """Return what the chat template shows that the model learnt."""
     template = str((model.config or {}).get("tokenizer_config", {}).get("chat_template", ""))
     marks = {"tools": "tools", "reasoning": "reasoning_content"}

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn
 
+from asgiref.typing import ASGI3Application
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -21,7 +22,7 @@ from django.db import connection
 from config import banner, demo
 from config.management.base import wait_for_database
 from config.readiness import is_migrated
-from config.serving import SERVERS, run
+from config.serving import SERVERS, load, run
 from config.serving.workers import Workers
 from core.locks import Taken, identity, locked
 from inference.embedded.engine import (
@@ -81,28 +82,28 @@ class Command(BaseCommand):
             _check_login(options["host"])
             listener = stack.enter_context(_bound_socket(options["host"], options["port"]))
             _adopt_address(options["host"], listener)
-            has_engine = self._start_engine(stack)
+            engines = self._start_engines(stack)
+            if settings.WORKERS == 1:
+                # While the engines load their models.
+                load(options["server"])
+                _application()
+            for engine, model in engines.items():
+                self._await(engine, model)
+            greeting = banner.text(bool(engines))
             if settings.WORKERS > 1:
-                self._serve_together(listener, options["server"], has_engine)
+                self._serve_together(listener, options["server"], greeting)
             else:
-                self._serve(listener, options["server"], has_engine)
+                self._serve(listener, options["server"], greeting)
             self._say("Parley has ended.")
         _leave_in_time()
 
-    def _serve(self, listener: socket.socket, server: str, has_engine: bool) -> None:
-        # WhiteNoise wants it to be there.
-        settings.STATIC_ROOT.mkdir(exist_ok=True)
-        # Late: it builds the whole site, which must see the final address.
-        from config.asgi import application
-
-        greeting = banner.text(has_engine)
+    def _serve(self, listener: socket.socket, server: str, greeting: str) -> None:
         try:
-            run(application, listener, server, lambda: self._say(greeting))
+            run(_application(), listener, server, lambda: self._say(greeting))
         except RuntimeError as error:
             raise CommandError(str(error)) from error
 
-    def _serve_together(self, listener: socket.socket, server: str, has_engine: bool) -> None:
-        greeting = banner.text(has_engine)
+    def _serve_together(self, listener: socket.socket, server: str, greeting: str) -> None:
         # Nothing is asked of the database here while all goes well.
         connection.close()
         workers = Workers(settings.WORKERS, listener, server)
@@ -116,10 +117,10 @@ class Command(BaseCommand):
         if has_failed:
             raise CommandError("A web process could not start.")
 
-    def _start_engine(self, stack: ExitStack) -> bool:
-        """Start an engine for each embedded model, and wait until they answer; False if there is to be none."""
+    def _start_engines(self, stack: ExitStack) -> dict[EmbeddedEngine, EmbeddedModel]:
+        """Start an engine for each embedded model; they end with the stack."""
         if not settings.EMBEDDED_ENGINE:
-            return False
+            return {}
         models = pulled_models()
         if not Model.objects.filter(id=MODEL_ID).exists():
             self._say(f"{MODEL_ID} is not in the catalogue (`manage.py bootstrap` adds it): serving without it.")
@@ -128,9 +129,7 @@ class Command(BaseCommand):
                 models = [small_model(), *models]
             except ModelNotInstalled as error:
                 raise CommandError(f"{error} Run `make setup`, or serve without it: EMBEDDED_ENGINE=false.") from None
-        for model in models:
-            self._await(stack.enter_context(EmbeddedEngine(model)), model)
-        return bool(models)
+        return {stack.enter_context(EmbeddedEngine(model)): model for model in models}
 
     def _await(self, engine: EmbeddedEngine, model: EmbeddedModel) -> None:
         """Wait until an engine answers, with a dot for each second."""
@@ -138,15 +137,21 @@ class Command(BaseCommand):
         self._say(f"Starting the embedded engine ({model.id}) ", ending="")
         while not engine.is_ready.wait(1) and time.monotonic() - began < ENGINE_SECONDS:
             self._say(".", ending="")
-        if engine.is_ready.is_set():
-            self._say(f" ready in {time.monotonic() - began:.1f} s")
-        else:
-            self._say(f" not ready yet; see {model.log}")
+        self._say(" ready" if engine.is_ready.is_set() else f" not ready yet; see {model.log}")
 
     def _say(self, text: str, ending: str = "\n") -> None:
         """Print at once, into a pipe as well."""
         self.stdout.write(text, ending=ending)
         self.stdout.flush()
+
+
+def _application() -> ASGI3Application:
+    """Return the site; it is built when this is called first, which must be when its address is known."""
+    # WhiteNoise wants it to be there.
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    from config.asgi import application
+
+    return application
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
