@@ -8,7 +8,7 @@ stands as JSON behind ``SAY``, or what was said last.
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.fakes.openai_server import JSON, STREAM, FakeOpenAI
 from tests.fakes.script import Play
@@ -19,6 +19,7 @@ from tests.fakes.tgi_validation import templated, tokens_of
 _CALL = re.compile(r"^\s*CALL (\{.*\})\s*$", re.MULTILINE)
 _SAY = re.compile(r"^\s*SAY (\".*\")\s*$", re.MULTILINE)
 _NUMBER = re.compile(r"-?\d+")
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 @dataclass(eq=False)
@@ -83,7 +84,8 @@ def _deltas(asked: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
         schema = wanted["json_schema"]["schema"]
         return _words(json.dumps(instance(schema, schema)), asked), "stop"
     if wanted.get("type") == "json_object":
-        return _words('{"answer": "yes"}', asked), "stop"
+        names = _QUOTED.findall(_text(asked["messages"][-1])) or ["answer"]
+        return _words(json.dumps(dict.fromkeys(names, "text")), asked), "stop"
     last = asked["messages"][-1]
     if told := _SAY.search(_text(last)):
         return _words(json.loads(told[1]), asked), "stop"
@@ -113,7 +115,7 @@ def _wanted_call(asked: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
         return (told[done]["name"], told[done]["arguments"]) if done < len(told) else None
     if done:
         return None
-    named = [name for name in tools if name in said]
+    named = [name for name in tools if name.removeprefix("get_") in said]
     if isinstance(choice, dict):
         named = [choice["function"]["name"]]
     elif choice == "required":
@@ -121,36 +123,48 @@ def _wanted_call(asked: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if not named:
         return None
     schema = tools[named[0]].get("parameters") or {}
-    numbers = [int(number) for number in _NUMBER.findall(said.replace(named[0], ""))]
-    return named[0], instance(schema, schema, numbers) or {}
+    given = Given([int(number) for number in _NUMBER.findall(said.replace(named[0], ""))], _QUOTED.findall(said))
+    return named[0], instance(schema, schema, given) or {}
 
 
-def instance(schema: Any, root: Any, numbers: list[int] | None = None) -> Any:  # noqa: PLR0911 - one for each kind
-    """Return a value that a JSON schema allows; numbers are taken from a list while it lasts."""
+class Given(NamedTuple):
+    """What was said that may be an argument; taken while it lasts."""
+
+    numbers: list[int]
+    texts: list[str]
+
+
+NOTHING = Given([], [])
+
+
+def instance(schema: Any, root: Any, given: Given = NOTHING) -> Any:  # noqa: PLR0911 - one for each kind
+    """Return a value that a JSON schema allows, with numbers and texts that are given."""
     if not isinstance(schema, dict):
         return None
     if "$ref" in schema:
         found = root
         for step in schema["$ref"].removeprefix("#/").split("/"):
             found = found[step]
-        return instance(found, root, numbers)
+        return instance(found, root, given)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
     for several in ("anyOf", "oneOf", "allOf"):
         if schema.get(several):
-            return instance(schema[several][0], root, numbers)
+            return instance(schema[several][0], root, given)
     kind = schema.get("type", "object" if "properties" in schema else None)
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties") or {}
         wanted = schema.get("required", list(properties))
-        return {name: instance(properties.get(name), root, numbers) for name in properties if name in wanted}
+        return {name: instance(properties.get(name), root, given) for name in properties if name in wanted}
     if kind == "array":
-        return [instance(schema.get("items"), root, numbers) for _ in range(schema.get("minItems", 1))]
+        return [instance(schema.get("items"), root, given) for _ in range(schema.get("minItems", 1))]
     if kind in ("integer", "number"):
-        return numbers.pop(0) if numbers else max(1, schema.get("minimum", 1))
+        return given.numbers.pop(0) if given.numbers else max(1, schema.get("minimum", 1))
     if kind == "boolean":
         return True
-    return None if kind == "null" else "text"
+    if kind == "null":
+        return None
+    return given.texts.pop(0) if given.texts else "text"
