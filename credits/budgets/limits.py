@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from django.core.exceptions import ValidationError
@@ -11,9 +11,9 @@ from django.db.models import QuerySet, Sum
 
 from credits.budgets.rows import MONTH, TEAM, crossed, window_end, window_start
 from credits.errors import InvalidBudget, UnknownBudget, UnknownPlan
-from credits.ledger import statements as sql
 from credits.ledger.commit import commit_within
 from credits.ledger.postings import Touch
+from credits.ledger.statements import POSTGRESQL
 from credits.models import Account, Alert, Budget, Entry, Hold, Plan
 from credits.money import checked_amount
 
@@ -155,10 +155,13 @@ def _touch(account_id: int) -> None:
 
 def now() -> datetime:
     """Return the moment by the database's clock."""
+    if connection.vendor == "sqlite":
+        # Of the same machine.
+        return datetime.now(UTC)
     with connection.cursor() as cursor:
-        cursor.execute(sql.statements().clock)
-        clock = cursor.fetchone()[0]
-    return clock if isinstance(clock, datetime) else datetime.fromisoformat(clock)
+        cursor.execute(POSTGRESQL.clock)
+        clock: datetime = cursor.fetchone()[0]
+    return clock
 
 
 def _cap(account: Account, moment: datetime) -> None:

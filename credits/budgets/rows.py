@@ -6,7 +6,7 @@ the open holds may still charge to the new day. So a window's charges never exce
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -45,7 +45,7 @@ def month_of(now: datetime) -> str:
 
 @dataclass(slots=True)
 class BudgetRow:
-    """A budget as it will be written; ``read`` is what was spent and held when its lock was taken."""
+    """A budget as it will be written; ``read`` is what was spent and held before this group."""
 
     budget_id: int
     account_id: int
@@ -57,17 +57,14 @@ class BudgetRow:
     spent_nano: int
     held_nano: int
     alert_percents: str
-    read: tuple[int, int] = field(init=False)
+    read: tuple[int, int] = (0, 0)
     is_moved: bool = False
     # What was spent in the current window before this group.
     spent_before_nano: int = 0
 
-    def __post_init__(self) -> None:
-        """Remember what was read."""
-        self.read = (self.spent_nano, self.held_nano)
-
-    def move_window(self, now: datetime) -> None:
-        """Start the window that ``now`` is in, if it is a later one."""
+    def begin(self, now: datetime) -> None:
+        """Remember what is in the database, and start the window that ``now`` is in, if it is a later one."""
+        self.read, self.is_moved = (self.spent_nano, self.held_nano), False
         start = window_start(self.period, now)
         if start > self.window_start:
             self.window_start, self.spent_nano, self.is_moved = start, 0, True

@@ -1,18 +1,21 @@
-"""The rows that one group of operations touches, in memory: read under lock, changed here, written by the group."""
+"""The rows that groups of operations work on, in memory: read under lock, changed here, written by the group."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from credits.budgets.rows import KEY, PROJECT, TEAM, BudgetRow, month_of
 from credits.errors import BudgetLimit, HoldEnded, InsufficientCredits, UnknownAccount, UnknownHold
-from credits.ledger.hashing import EntryRecord, entry_hash
+from credits.ledger.hashing import EntryRecord, next_entry, written
 from credits.models import Entry, Hold
 from credits.money import MAX_AMOUNT_NANO
 
 OPEN, SETTLED, RELEASED, EXPIRED = (str(state) for state in Hold.State.values)
+CHARGE, GRANT = str(Entry.Kind.CHARGE), str(Entry.Kind.GRANT)
+# More rows than a process works on in any short time; beyond that, what is remembered is forgotten, and read again.
+MAX_REMEMBERED: Final = 10_000
 
 
 class Write(NamedTuple):
@@ -37,7 +40,10 @@ class Attribution(NamedTuple):
 
 @dataclass(slots=True)
 class AccountRow:
-    """An account as it will be written; ``read`` is what it was when its lock was taken."""
+    """An account as it will be written; ``read`` is what was in the database before this group.
+
+    ``next_expiry`` is not later than the first moment at which an open hold of the account is due.
+    """
 
     account_id: int
     balance_nano: int
@@ -47,11 +53,9 @@ class AccountRow:
     plan_id: int | None
     granted_month: str
     low_balance_nano: int
-    read: tuple[int, int, int, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Remember what was read."""
-        self.read = self.state
+    has_budgets: bool
+    next_expiry: datetime | None
+    read: tuple[int, int, int, str] = (0, 0, 0, "")
 
     @property
     def available_nano(self) -> int:
@@ -93,7 +97,7 @@ class MonthlyGrantRow(NamedTuple):
 
 @dataclass(slots=True)
 class HoldRow:
-    """A hold as it will be written; ``read`` is its state and amount before, nothing for a new one."""
+    """A hold as it will be written; ``read`` is its state and amount before this group, nothing for a new one."""
 
     hold_id: str
     account_id: int
@@ -101,29 +105,71 @@ class HoldRow:
     state: str
     attribution: Attribution
     expires_at: datetime
-    read: tuple[str, int] | None
+    read: tuple[str, int] | None = None
     ended_at: datetime | None = None
 
 
 @dataclass(slots=True)
+class Rows:
+    """Accounts, open holds and budgets as they are in the database, for as long as nobody else writes there.
+
+    Budgets are by account, and by the project or key that they limit, or ``""`` for the team's own; of those that were
+    asked for, an empty list says that there are none.
+    """
+
+    accounts: dict[int, AccountRow] = field(default_factory=dict)
+    holds: dict[str, HoldRow] = field(default_factory=dict)
+    budgets: dict[tuple[int, str], list[BudgetRow]] = field(default_factory=dict)
+    version: object = None
+
+    def trust(self, version: object) -> None:
+        """Forget what was remembered, unless the database still has the version that was seen last."""
+        is_crowded = max(len(self.accounts), len(self.holds), len(self.budgets)) > MAX_REMEMBERED
+        if version is None or version != self.version or is_crowded:
+            self.forget()
+        self.version = version
+
+    def forget(self) -> None:
+        """Forget everything: somebody else wrote, or a group was not committed."""
+        self.accounts.clear()
+        self.holds.clear()
+        self.budgets.clear()
+        self.version = None
+
+
 class Book:
-    """One group's accounts and holds, and what the group appends. ``now`` is the database's clock."""
+    """What one group of operations sees and changes of the rows, and what it appends. ``now`` is the database's clock.
 
-    now: datetime
-    accounts: dict[int, AccountRow]
-    holds: dict[str, HoldRow]
-    changed: dict[str, HoldRow] = field(default_factory=dict)
-    entries: list[EntryRecord] = field(default_factory=list)
-    writes: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
-    # By account, scope and reference; most groups meet none.
-    budgets: dict[tuple[int, str, str], list[BudgetRow]] = field(default_factory=dict)
-    monthly_grants: list[MonthlyGrantRow] = field(default_factory=list)
-    # Accounts in which a hold ended: somebody may be waiting for its credits.
-    freed: set[int] = field(default_factory=set)
+    ``accounts`` and ``limits`` are the accounts and budgets that the group locked.
+    """
 
-    def expire(self) -> None:
-        """End the open holds whose time is over."""
-        for hold in self.holds.values():
+    __slots__ = (
+        *("accounts", "budgets", "changed_holds", "entries", "freed", "holds", "limits", "monthly_grants", "now"),
+        *("writes", "written_at"),
+    )
+
+    def __init__(self, now: datetime, rows: Rows, account_ids: Iterable[int], limits: Sequence[BudgetRow] = ()) -> None:
+        self.now = now
+        # As it is hashed; most groups append no entry.
+        self.written_at = ""
+        self.holds = rows.holds
+        self.budgets = rows.budgets
+        self.limits = limits
+        self.accounts: dict[int, AccountRow] = {}
+        for account_id in account_ids:
+            if account := rows.accounts.get(account_id):
+                account.read = account.state
+                self.accounts[account_id] = account
+        self.changed_holds: dict[str, HoldRow] = {}
+        self.entries: list[EntryRecord] = []
+        self.writes: dict[str, list[tuple[object, ...]]] = {}
+        self.monthly_grants: list[MonthlyGrantRow] = []
+        # Accounts in which a hold ended: somebody may be waiting for its credits.
+        self.freed: set[int] = set()
+
+    def expire(self, holds: Iterable[HoldRow]) -> None:
+        """End those of the holds that are open and whose time is over."""
+        for hold in holds:
             if hold.state == OPEN and hold.expires_at <= self.now:
                 self.end(hold, EXPIRED)
 
@@ -141,7 +187,7 @@ class Book:
             amount_nano = min(plan.monthly_grant_nano, MAX_AMOUNT_NANO - account.balance_nano)
             if amount_nano > 0:
                 reason = f"plan {plan.name}, {month}"
-                entry = self.post(account, Entry.Kind.GRANT, amount_nano, actor="plan", reason=reason)
+                entry = self.post(account, GRANT, amount_nano, actor="plan", reason=reason)
                 self.monthly_grants.append(MonthlyGrantRow(account.account_id, month, plan.plan_id, entry.sequence))
 
     def account(self, account_id: int) -> AccountRow:
@@ -151,26 +197,33 @@ class Book:
         except KeyError:
             raise UnknownAccount(f"there is no team {account_id}") from None
 
-    def hold(self, hold_id: UUID, *states: str) -> HoldRow:
+    def hold(self, hold_hex: str, *states: str) -> HoldRow:
         """Return the hold if it is in one of the states. Raises UnknownHold or HoldEnded."""
-        hold = self.holds.get(hold_id.hex)
+        hold = self.holds.get(hold_hex)
         if hold is None:
-            raise UnknownHold(f"there is no hold {hold_id}")
+            raise UnknownHold(f"there is no hold {UUID(hold_hex)}")
         if hold.state not in states:
-            raise HoldEnded(hold_id, hold.state)
+            raise HoldEnded(UUID(hold_hex), hold.state)
         return hold
 
     def budgets_of(self, account_id: int, attribution: Attribution) -> list[BudgetRow]:
         """Return the budgets that count what is attributed so: the team's, the project's and the key's."""
-        if not self.budgets:
+        if not self.accounts[account_id].has_budgets:
             return []
         names = ((TEAM, ""), (PROJECT, attribution.project), (KEY, attribution.key))
-        return [budget for name in names for budget in self.budgets.get((account_id, *name), ())]
+        return [
+            budget
+            for scope, reference in names
+            for budget in self.budgets.get((account_id, reference), ())
+            if budget.scope == scope
+        ]
 
     def room_nano(self, account_id: int, attribution: Attribution) -> int:
         """Return the most that can be set aside: the tightest of the balance and the budgets wins."""
-        budgets = self.budgets_of(account_id, attribution)
-        return max(min([self.account(account_id).available_nano, *(budget.available_nano for budget in budgets)]), 0)
+        room_nano = self.account(account_id).available_nano
+        for budget in self.budgets_of(account_id, attribution):
+            room_nano = min(room_nano, budget.available_nano)
+        return max(room_nano, 0)
 
     def refusal(
         self, account_id: int, attribution: Attribution, needed_nano: int, own_nano: int = 0
@@ -195,14 +248,15 @@ class Book:
     def add(self, hold: HoldRow) -> None:
         """Set a new hold's amount aside; the caller has checked that it is available."""
         self._hold(hold, hold.amount_nano)
-        self.holds[hold.hold_id] = self.changed[hold.hold_id] = hold
+        self.holds[hold.hold_id] = self.changed_holds[hold.hold_id] = hold
+        self._is_due_by(hold)
 
     def grow(self, hold: HoldRow, amount_nano: int, expires_at: datetime) -> None:
         """Set more aside for an open hold; the caller has checked that it is available."""
         self._hold(hold, amount_nano)
         hold.amount_nano += amount_nano
         hold.expires_at = max(hold.expires_at, expires_at)
-        self.changed[hold.hold_id] = hold
+        self.changed_holds[hold.hold_id] = hold
 
     def end(self, hold: HoldRow, state: str) -> None:
         """End the hold; an open one gives its credits back first."""
@@ -210,12 +264,12 @@ class Book:
             self._hold(hold, -hold.amount_nano)
             self.freed.add(hold.account_id)
         hold.state, hold.ended_at = state, self.now
-        self.changed[hold.hold_id] = hold
+        self.changed_holds[hold.hold_id] = hold
 
     def post(
         self,
         account: AccountRow,
-        kind: Entry.Kind,
+        kind: str,
         amount_nano: int,
         *,
         lost_nano: int = 0,
@@ -231,24 +285,12 @@ class Book:
         if attribution:
             for budget in self.budgets_of(account.account_id, attribution):
                 budget.spent_nano -= amount_nano
-        entry = EntryRecord(
-            account.account_id,
-            account.entry_count,
-            str(kind),
-            amount_nano,
-            lost_nano,
-            account.balance_nano,
-            run,
-            price,
-            project,
-            key,
-            actor,
-            reason,
-            self.now,
-            account.entry_hash,
-            "",
+        content = (
+            *(account.account_id, account.entry_count, kind, amount_nano, lost_nano, account.balance_nano),
+            *(run, price, project, key, actor, reason),
         )
-        entry = entry._replace(hash=entry_hash(entry))
+        self.written_at = self.written_at or written(self.now)
+        entry = next_entry(account.entry_hash, content, self.now, self.written_at)
         account.entry_hash = entry.hash
         self.entries.append(entry)
         return entry
@@ -263,3 +305,8 @@ class Book:
         self.accounts[hold.account_id].held_nano += change_nano
         for budget in self.budgets_of(hold.account_id, hold.attribution):
             budget.held_nano += change_nano
+
+    def _is_due_by(self, hold: HoldRow) -> None:
+        account = self.accounts[hold.account_id]
+        if account.next_expiry is None or hold.expires_at < account.next_expiry:
+            account.next_expiry = hold.expires_at

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import DatabaseError, Error, OperationalError, connection, transaction
+from django.db import DatabaseError, Error, OperationalError, transaction
 
 from credits.errors import LedgerUnavailable, OperationRefused
 from credits.ledger import group
+from credits.ledger.book import Rows
+from credits.ledger.database import Database, of_this_thread
 from credits.ledger.operations import Operation, Settle
 
 logger = logging.getLogger(__name__)
@@ -46,25 +48,32 @@ class Committed:
     freed: set[int] = field(default_factory=set)
 
 
-def commit(operations: Sequence[Operation[object]]) -> Committed:
-    """Commit the operations in one transaction, or, if that is refused, as much of them as can be. Never raises."""
+def commit(
+    operations: Sequence[Operation[object]], database: Database | None = None, rows: Rows | None = None
+) -> Committed:
+    """Commit the operations in one transaction, or, if that is refused, as much of them as can be. Never raises.
+
+    On this thread's own connection, unless another one is given, with what is remembered of its rows.
+    """
+    database, rows = database or of_this_thread(), rows or Rows()
     try:
-        applied = _persist(operations)
+        applied = _persist(operations, database, rows)
     except LedgerUnavailable as error:
         return Committed([error] * len(operations))
     except Exception as error:  # noqa: BLE001 - the caller's own rows can fail in any way, and only their caller hears it
         if len(operations) == 1:
             return Committed([_refused(error)])
         half = len(operations) // 2
-        first, second = commit(operations[:half]), commit(operations[half:])
+        first, second = (commit(part, database, rows) for part in (operations[:half], operations[half:]))
         return Committed(first.outcomes + second.outcomes, first.freed | second.freed)
     return Committed(applied.outcomes, applied.freed)
 
 
 def commit_within(operation: Operation[object]) -> object:
     """Apply one operation inside the caller's own open transaction and return its outcome."""
-    with transaction.atomic():
-        return group.apply([operation]).outcomes[0]
+    database = of_this_thread()
+    with transaction.atomic(), database.within():
+        return group.apply([operation], database, Rows()).outcomes[0]
 
 
 def _refused(error: Exception) -> OperationRefused:
@@ -73,7 +82,7 @@ def _refused(error: Exception) -> OperationRefused:
     return refusal
 
 
-def _persist(operations: Sequence[Operation[object]]) -> group.Applied:
+def _persist(operations: Sequence[Operation[object]], database: Database, rows: Rows) -> group.Applied:
     """Try until the group is committed, an error does not pass, or the time is over (LedgerUnavailable)."""
     give_up_at = time.monotonic() + RETRY_SECONDS
     pause_seconds = 0.0
@@ -81,20 +90,23 @@ def _persist(operations: Sequence[Operation[object]]) -> group.Applied:
     applied: group.Applied | None = None
     while True:
         try:
-            if applied and applied.transaction and _was_committed(applied.transaction):
+            if applied and applied.transaction and _was_committed(database, applied.transaction):
                 return applied
             applied = None
-            with transaction.atomic():
-                applied = group.apply(operations)
-        except Error as error:
+            with database.transaction():
+                applied = group.apply(operations, database, rows)
+        except Exception as error:
+            rows.forget()
+            if not isinstance(error, Error):
+                raise
             is_unwritable = _is_unwritable(error)
             if is_unwritable:
                 _say_unwritable(error)
-            elif not _passes(error):
+            elif not _passes(error, database):
                 raise
             else:
                 logger.warning("The ledger tries a group of %d again: %s", len(operations), error)
-            connection.close()
+            database.close()
             if is_unwritable and not _has_charge(operations):
                 raise LedgerUnavailable(f"the database takes no writes: {error}") from error
             if time.monotonic() + pause_seconds > give_up_at:
@@ -105,11 +117,10 @@ def _persist(operations: Sequence[Operation[object]]) -> group.Applied:
         pause_seconds = min(max(2 * pause_seconds, 0.02), MAX_PAUSE_SECONDS)
 
 
-def _was_committed(transaction_id: str) -> bool:
+def _was_committed(database: Database, transaction_id: str) -> bool:
     """Ask PostgreSQL what became of a transaction; raises an error that passes while that is not known."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_xact_status(%s::xid8)", [transaction_id])
-        (status,) = cursor.fetchone()
+    with database.transaction():
+        ((status,),) = database.read("SELECT pg_xact_status(%s::xid8)", transaction_id)
     if status == "in progress":
         raise OperationalError("the transaction is still in progress")
     return bool(status == "committed")
@@ -120,12 +131,12 @@ def _has_charge(operations: Sequence[Operation[object]]) -> bool:
     return any(isinstance(operation, Settle) and operation.cost_nano for operation in operations)
 
 
-def _passes(error: Error) -> bool:
+def _passes(error: Error, database: Database) -> bool:
     """Whether the same group may well succeed a moment later."""
     if isinstance(error, group.RowsMoved):
         return True
     sqlite_code, state = _codes(error)
-    if connection.vendor == "sqlite":
+    if database.is_sqlite:
         return sqlite_code in _PASSING_SQLITE_CODES
     if state is None:
         # Without a state, the error is the driver's own: a broken connection, unless it is about the values given.

@@ -14,7 +14,7 @@ in UTC as ``2026-01-31T23:59:59.123456+00:00``, always with six decimals.
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,10 +42,26 @@ class EntryRecord(NamedTuple):
     hash: str
 
 
+def next_entry(previous_hash: str, content: tuple[Any, ...], created_at: datetime, written_at: str) -> EntryRecord:
+    """Return the entry with this content (the first twelve columns) that continues the chain.
+
+    ``written_at`` is ``created_at`` as it is hashed.
+    """
+    return EntryRecord._make((*content, created_at, previous_hash, _hash(previous_hash, content, written_at)))
+
+
 def entry_hash(entry: EntryRecord) -> str:
     """Return the hash that the entry must have; its own ``hash`` is not looked at."""
-    written_at = entry.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return sha256(_encode([VERSION, entry.previous_hash, *entry[:12], written_at])).hexdigest()
+    return _hash(entry.previous_hash, entry[:12], written(entry.created_at))
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as it is hashed."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _hash(previous_hash: str, content: tuple[Any, ...], written_at: str) -> str:
+    return sha256(_encode([VERSION, previous_hash, *content, written_at])).hexdigest()
 
 
 def chain_problems(entries: Iterable[EntryRecord]) -> Iterator[str]:

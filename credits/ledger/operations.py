@@ -1,19 +1,18 @@
 """What can be asked of the ledger: each operation changes a ``Book``, or raises and leaves the book as it was."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from credits.ledger.book import EXPIRED, OPEN, RELEASED, SETTLED, Attribution, Book, HoldRow, Write
-from credits.models import Entry
+import msgspec
+
+from credits.ledger.book import CHARGE, EXPIRED, OPEN, RELEASED, SETTLED, Attribution, Book, HoldRow, Write
 
 Result_co = TypeVar("Result_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """An open hold: at most ``amount_nano`` may be delivered before it is extended or settled."""
 
     id: UUID
@@ -22,12 +21,12 @@ class Held:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """How a hold ended. All amounts are in nano-credits; charged + lost = cost.
 
     ``released_nano`` is the part of the hold that was given back, ``lost_nano`` the part of the cost that no credits
-    were left for, ``sequence`` the charge's place in the account's entries: None if nothing was charged or lost.
+    were left for, ``sequence`` the number of the charge among the account's entries: None if nothing was charged or
+    lost.
     """
 
     charged_nano: int
@@ -38,8 +37,7 @@ class Settlement:
     sequence: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(msgspec.Struct, frozen=True):
     """An appended grant or correction, and the balance after it, in nano-credits."""
 
     account_id: int
@@ -49,24 +47,17 @@ class Posting:
 
 
 class Operation(ABC, Generic[Result_co]):
-    """One thing asked of the ledger. It names the account or the hold that must be locked for it."""
+    """One thing asked of the ledger.
+
+    It names the account that must be locked for it, or the existing hold (by its id's hexadecimal digits) whose account
+    must be. ``attribution`` is that of a hold which is not there yet: the group reads the budgets that count it.
+    """
 
     __slots__ = ()
 
-    @property
-    def account_id(self) -> int | None:
-        """The account it works on, unless it names a hold."""
-        return None
-
-    @property
-    def hold_id(self) -> UUID | None:
-        """The existing hold that it works on."""
-        return None
-
-    @property
-    def attribution(self) -> Attribution | None:
-        """Who will spend, for an operation whose hold is not there yet: the group reads the budgets of these."""
-        return None
+    account_id: int | None = None
+    hold_hex: str = ""
+    attribution: Attribution | None = None
 
     @abstractmethod
     def apply(self, book: Book) -> Result_co:
@@ -76,21 +67,20 @@ class Operation(ABC, Generic[Result_co]):
 class OnHold(Operation[Result_co]):
     """An operation on an existing hold."""
 
-    __slots__ = ("_hold_id",)
+    __slots__ = ("hold_hex", "hold_id")
 
     def __init__(self, hold_id: UUID) -> None:
-        self._hold_id = hold_id
-
-    @property
-    def hold_id(self) -> UUID:
-        """The hold."""
-        return self._hold_id
+        self.hold_id = hold_id
+        self.hold_hex = hold_id.hex
 
 
 class Take(Operation[Held]):
     """Open a hold for the amount, or for as much of it as there is, if that is no less than the minimum."""
 
-    __slots__ = ("_account_id", "_attribution", "amount_nano", "minimum_nano", "new_id", "seconds")
+    __slots__ = ("account_id", "amount_nano", "attribution", "minimum_nano", "new_id", "seconds")
+
+    account_id: int
+    attribution: Attribution
 
     def __init__(
         self,
@@ -103,33 +93,22 @@ class Take(Operation[Held]):
         minimum_nano: int | None = None,
     ) -> None:
         self.new_id = new_id
-        self._account_id = account_id
+        self.account_id = account_id
         self.amount_nano = amount_nano
         self.minimum_nano = amount_nano if minimum_nano is None else minimum_nano
-        self._attribution = attribution
+        self.attribution = attribution
         self.seconds = seconds
-
-    @property
-    def account_id(self) -> int:
-        """The account that pays."""
-        return self._account_id
-
-    @property
-    def attribution(self) -> Attribution:
-        """Who spends."""
-        return self._attribution
 
     def apply(self, book: Book) -> Held:
         """Set the amount aside if it is available."""
-        room_nano = book.room_nano(self._account_id, self._attribution)
+        account_id, attribution = self.account_id, self.attribution
+        room_nano = book.room_nano(account_id, attribution)
         if self.minimum_nano > room_nano:
-            raise book.refusal(self._account_id, self._attribution, self.minimum_nano)
+            raise book.refusal(account_id, attribution, self.minimum_nano)
         amount_nano = min(self.amount_nano, room_nano)
         expires_at = book.now + timedelta(seconds=self.seconds)
-        book.add(
-            HoldRow(self.new_id.hex, self._account_id, amount_nano, OPEN, self._attribution, expires_at, read=None)
-        )
-        return Held(self.new_id, self._account_id, amount_nano, expires_at)
+        book.add(HoldRow(self.new_id.hex, account_id, amount_nano, OPEN, attribution, expires_at))
+        return Held(self.new_id, account_id, amount_nano, expires_at)
 
 
 class Extend(OnHold[Held]):
@@ -145,7 +124,7 @@ class Extend(OnHold[Held]):
 
     def apply(self, book: Book) -> Held:
         """Set more aside if it is available; the amounts in a refusal are those of the whole hold."""
-        hold = book.hold(self.hold_id, OPEN)
+        hold = book.hold(self.hold_hex, OPEN)
         room_nano = book.room_nano(hold.account_id, hold.attribution)
         if self.minimum_nano > room_nano:
             needed_nano = hold.amount_nano + self.minimum_nano
@@ -161,7 +140,7 @@ class Expire(OnHold[bool]):
 
     def apply(self, book: Book) -> bool:
         """Give the hold's credits back; return whether it was open."""
-        hold = book.hold(self.hold_id, OPEN, SETTLED, RELEASED, EXPIRED)
+        hold = book.hold(self.hold_hex, OPEN, SETTLED, RELEASED, EXPIRED)
         is_open = hold.state == OPEN
         if is_open:
             book.end(hold, EXPIRED)
@@ -184,7 +163,7 @@ class Settle(OnHold[Settlement]):
 
         A budget that was lowered below its open holds still lets each of them charge what it set aside.
         """
-        hold = book.hold(self.hold_id, OPEN, EXPIRED)
+        hold = book.hold(self.hold_hex, OPEN, EXPIRED)
         account = book.account(hold.account_id)
         set_aside_nano = hold.amount_nano if hold.state == OPEN else 0
         book.end(hold, SETTLED if self.cost_nano else RELEASED)
@@ -196,7 +175,7 @@ class Settle(OnHold[Settlement]):
         if self.cost_nano:
             sequence = book.post(
                 account,
-                Entry.Kind.CHARGE,
+                CHARGE,
                 -charged_nano,
                 lost_nano=lost_nano,
                 attribution=hold.attribution,

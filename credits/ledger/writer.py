@@ -17,10 +17,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
-from django.db import connection
-
 from credits.ledger import metrics
+from credits.ledger.book import Rows
+from credits.ledger.checkpoints import Checkpoints
 from credits.ledger.commit import commit
+from credits.ledger.database import Database, opened
 from credits.ledger.operations import Held, Operation, Settle
 
 logger = logging.getLogger(__name__)
@@ -161,19 +162,27 @@ class Writer:
 
     def _work(self) -> None:
         """Commit groups until told to stop."""
+        database, rows = opened(), Rows()
+        checkpoints = Checkpoints() if database.is_sqlite else None
+        if checkpoints:
+            checkpoints.start()
         try:
             while (submissions := self._queue.get()) is not None:
                 waiting, goes_on = self._gather(submissions)
                 for start in range(0, len(waiting), GROUP_LIMIT):
                     group = waiting[start : start + GROUP_LIMIT]
                     try:
-                        self._commit(group)
+                        self._commit(group, database, rows)
                     except Exception:
                         logger.exception("The ledger could not report a group of %d", len(group))
+                    if checkpoints:
+                        checkpoints.count_group()
                 if not goes_on:
                     return
         finally:
-            connection.close()
+            database.close()
+            if checkpoints:
+                checkpoints.end()
 
     def _gather(self, first: Sequence[Submission]) -> tuple[Sequence[Submission], bool]:
         """Return what is waiting, and whether more may follow it."""
@@ -188,11 +197,11 @@ class Writer:
             waiting.extend(submissions)
         return waiting, True
 
-    def _commit(self, group: Sequence[Submission]) -> None:
+    def _commit(self, group: Sequence[Submission], database: Database, rows: Rows) -> None:
         """Commit a group and tell each event loop once."""
         operations = [submission.operation for submission in group]
         began_at = time.perf_counter()
-        committed = commit(operations)
+        committed = commit(operations, database, rows)
         seconds = time.perf_counter() - began_at
         deliveries: dict[asyncio.AbstractEventLoop, _Delivery] = {}
         for submission, outcome in zip(group, committed.outcomes, strict=True):
