@@ -21,6 +21,7 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
     """Begin at once. At the end, every run stops and charges what it delivered before the process may go."""
     await receive()
     registry.watch()
+    await asyncio.to_thread(ledger.keep_journal, settings.JOURNAL_DIR)
     lease = leases.Lease(ids.process_name(), locks.identity(settings.DATA_DIR))
     await asyncio.to_thread(lease.begin)
     mailer.start()

@@ -62,12 +62,14 @@ class Health(HttpExchange):
 
 
 class Readiness(HttpExchange):
-    """``GET /readyz``: 200 when requests can be served, else 503 and what is missing."""
+    """``GET /readyz``: 200 when requests can be served, else 503 and what is missing; and what waits to be charged."""
 
     async def answer(self, body: bytes) -> None:
         """Ask the database, or remember what it said a moment ago."""
         problem = await readiness.problem()
-        told = {"status": "unavailable", "problem": problem} if problem else {"status": "ok"}
+        told: dict[str, object] = {"status": "unavailable", "problem": problem} if problem else {"status": "ok"}
+        if waiting := readiness.settlements_waiting():
+            told["settlements_waiting"] = waiting
         await self.respond(503 if problem else 200, msgspec.json.encode(told), _UNCACHED)
 
 

@@ -5,9 +5,12 @@ import logging
 import time
 from typing import Final
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+from credits import ledger
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class _Memory:
     good_until = 0.0
     problem = ""
     is_migrated = False
+    settlements_waiting = 0
 
 
 async def problem() -> str:
@@ -52,8 +56,14 @@ async def problem() -> str:
     return memory.problem
 
 
+def settlements_waiting() -> int:
+    """Return how many settlements waited for the database at the last check, for all processes of this DATA_DIR."""
+    return _Memory.settlements_waiting
+
+
 def _look() -> str:
-    """Ask the database, on a thread's own connection."""
+    """Ask the database, on a thread's own connection, after what waits for it."""
+    _Memory.settlements_waiting = ledger.waiting_in_journals(settings.JOURNAL_DIR).settlements
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -98,6 +98,9 @@ TEMPLATES = [
     }
 ]
 
+# Settlements that wait for the database, beside it: what keeps it from writing may keep nothing else from it.
+JOURNAL_DIR = DATA_DIR / "journal"
+
 # --- Database -------------------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")}

@@ -10,6 +10,7 @@ LedgerError
 ├── InvalidAmount          not a whole, positive, sane number of nano-credits
 ├── InvalidBudget          a scope, a period, a reference or a threshold that cannot be meant
 ├── InvalidRecipients      an address that is none, too many of them, or a person who is not the team's
+├── SettlementJournaled    not in the database yet, but on the disk: it is charged once the database takes writes
 ├── OperationRefused       the database refused this operation's rows; nothing of it was kept
 └── LedgerUnavailable      the database could not be reached in time; what was asked for may have happened
 """
@@ -135,6 +136,10 @@ class InvalidBudget(LedgerError, ValueError):
 
 class InvalidRecipients(LedgerError, ValueError):
     """Somebody who cannot be told of a team's alerts."""
+
+
+class SettlementJournaled(LedgerError):
+    """The database takes no writes now; the settlement is on the disk, and happens once it does. Nothing is lost."""
 
 
 class OperationRefused(LedgerError):

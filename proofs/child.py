@@ -9,6 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from credits.ledger import Held
 
 
 def main() -> None:
@@ -17,7 +22,10 @@ def main() -> None:
 
     django.setup()
     work: dict[str, Callable[..., Coroutine[None, None, object]]]
-    work = {"ready": _ready, "requests": _requests, "load": _load, "touch": _touch}
+    work = {
+        **{"ready": _ready, "requests": _requests, "load": _load, "touch": _touch},
+        **{"hold": _hold, "settle": _settle},
+    }
     for line in sys.stdin:
         task, *arguments = json.loads(line)
         print(json.dumps(asyncio.run(work[task](*arguments))), flush=True)
@@ -50,6 +58,26 @@ async def _load(account_id: int, concurrency: int) -> None:
             os.write(1, f"{settlement.sequence}\n".encode())
 
     await asyncio.gather(*(client(number) for number in range(concurrency)))
+
+
+_held: "list[Held]" = []
+
+
+async def _hold(account_id: int, count: int) -> int:
+    """Take holds for ``settle``; return how many there are."""
+    from proofs.checks import take
+
+    _held.extend([await take(account_id, 10_000) for _ in range(count)])
+    return len(_held)
+
+
+async def _settle(cost_nano: int, folder: str) -> list[str]:
+    """Settle them at once, with a journal in the folder; return what kind of outcome each had."""
+    from credits import ledger
+
+    ledger.keep_journal(Path(folder))
+    settling = (ledger.settle(held.id, cost_nano, price="1") for held in _held)
+    return [type(outcome).__name__ for outcome in await asyncio.gather(*settling, return_exceptions=True)]
 
 
 async def _touch(account_id: int) -> int:

@@ -36,7 +36,7 @@ class Finding:
 
 def proofs(also: Sequence[str] = ()) -> list[Proof]:
     """Return the ledger's proofs and those of the modules; late, because they need Django's models."""
-    from proofs import concurrent, killing, random_operations, tampering
+    from proofs import concurrent, killing, outage, random_operations, tampering
 
     ours = [
         Proof("balance", "A balance for exactly ten answers", concurrent.balance_for_ten, 2, 100),
@@ -47,6 +47,7 @@ def proofs(also: Sequence[str] = ()) -> list[Proof]:
             "reference", "Random operations against a reference model", random_operations.never_diverges, 4_000, 100_000
         ),
         Proof("killing", "Processes killed under load", killing.killed_under_load, 2, 100),
+        Proof("outage", "Settlements while the database takes none", outage.charged_after_an_outage, 1, 20),
         Proof("tampering", "Entries tampered with", tampering.tampered_entries, 1, 20),
     ]
     return [*ours, *(proof for module in also for proof in import_module(module).proofs())]

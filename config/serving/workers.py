@@ -110,7 +110,7 @@ class _Worker(Child):
         """It can be called: there is no more to it."""
 
     def ended(self, process_id: int, exit_code: int) -> None:
-        """Clear up after one; what the runs of a killed one held is free at once."""
+        """Clear up after one; what the runs of a killed one held expires at once."""
         local.forget(peers.folder() / local.FILE_NAME, self._column)
         multiprocess.mark_process_dead(process_id, str(_metrics_folder()))
         peers.forget(self._process_name)
@@ -119,7 +119,7 @@ class _Worker(Child):
         try:
             orphans.expire(self._process_name)
         except (DatabaseError, LedgerError):
-            logger.exception("What the runs of a dead worker held could not be given back; it expires")
+            logger.exception("What the runs of a dead worker held could not expire at once; it does so later")
         finally:
             connection.close()
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from accounts.models import Team
+from credits import ledger
 from credits.money import NANO
 from inference.models import Endpoint, Run
 from inference.routing.endpoint_state import EndpointState, states_of
@@ -29,12 +31,21 @@ class Today:
     errors_query: str
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Settlements that wait for the database, in the journals of this machine."""
+
+    settlements: int
+    since: datetime
+
+
 def front_page(request: HttpRequest) -> dict[str, Any]:
     """Return the front page's parts; a part that this operator may not see is None."""
     user = request.user
     return {
         "today": today() if user.has_perm("inference.view_run") else None,
         "endpoints": endpoints() if user.has_perm("inference.view_endpoint") else None,
+        "waiting": waiting() if user.has_perm("credits.view_entry") else None,
         "low": teams_low_on_credit() if user.has_perm("credits.view_account") else None,
     }
 
@@ -47,6 +58,12 @@ def today() -> Today:
     # The days as the list's own filter writes them, which shows "Today" as chosen then.
     day = {"started_at__gte": midnight, "started_at__lt": midnight + timedelta(days=1)}
     return Today(amount, amount.errors, urlencode({"ending__in": ",".join(ERRORS), **day}))
+
+
+def waiting() -> Waiting | None:
+    """Return what waits to be charged, if anything does."""
+    found = ledger.waiting_in_journals(settings.JOURNAL_DIR)
+    return Waiting(found.settlements, datetime.fromtimestamp(found.since, UTC)) if found.settlements else None
 
 
 def endpoints() -> list[tuple[Endpoint, EndpointState]]:

@@ -20,8 +20,9 @@ from credits.ledger.holds import (
     submit,
     take_up_to,
 )
+from credits.ledger.journal import Waiting, replay_left_behind, waiting_in_journals
 from credits.ledger.operations import Extend, Held, Posting, Settle, Settlement, Take
-from credits.ledger.writer import close
+from credits.ledger.writer import close, keep_journal
 
 __all__ = [
     "LOOK_AGAIN_SECONDS",
@@ -32,6 +33,7 @@ __all__ = [
     "Settle",
     "Settlement",
     "Take",
+    "Waiting",
     "Write",
     "acorrect",
     "agrant",
@@ -43,12 +45,15 @@ __all__ = [
     "freed",
     "grant",
     "hold",
+    "keep_journal",
     "prepare_extension",
     "prepare_hold",
     "prepare_settlement",
     "release",
+    "replay_left_behind",
     "settle",
     "submit",
     "take_up_to",
     "touch",
+    "waiting_in_journals",
 ]

@@ -1,7 +1,8 @@
 """Commits a group, whatever happens on the way: each operation happens once, or its caller hears why it did not.
 
 - An error that passes (a lost connection, a deadlock, a locked database) has the whole group tried again.
-- A database that takes no writes (a full disk) may stay so: only the charge for what was delivered waits for it.
+- A database that takes no writes (a full disk) may stay so: only the charge for what was delivered waits for it, and in
+  the journal, where there is one.
 - If the answer to COMMIT itself is lost, PostgreSQL is asked for the transaction's fate before anything is repeated.
 - Any other error has one guilty operation: the group is split in halves until that one stands alone. Savepoints
   cannot do this, because a wrong foreign key is only noticed at COMMIT.
@@ -11,7 +12,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import DatabaseError, Error, OperationalError, transaction
 
@@ -48,8 +49,18 @@ class Committed:
     freed: set[int] = field(default_factory=set)
 
 
+class Patience(NamedTuple):
+    """How long a group is tried again, and whether one with a charge waits for a database that takes no writes."""
+
+    seconds: float = RETRY_SECONDS
+    for_charges: bool = True
+
+
 def commit(
-    operations: Sequence[Operation[object]], database: Database | None = None, rows: Rows | None = None
+    operations: Sequence[Operation[object]],
+    database: Database | None = None,
+    rows: Rows | None = None,
+    patience: Patience = Patience(),  # noqa: B008 - it does not change
 ) -> Committed:
     """Commit the operations in one transaction, or, if that is refused, as much of them as can be. Never raises.
 
@@ -57,14 +68,14 @@ def commit(
     """
     database, rows = database or of_this_thread(), rows or Rows()
     try:
-        applied = _persist(operations, database, rows)
+        applied = _persist(operations, database, rows, patience)
     except LedgerUnavailable as error:
         return Committed([error] * len(operations))
     except Exception as error:  # noqa: BLE001 - the caller's own rows can fail in any way, and only their caller hears it
         if len(operations) == 1:
             return Committed([_refused(error)])
         half = len(operations) // 2
-        first, second = (commit(part, database, rows) for part in (operations[:half], operations[half:]))
+        first, second = (commit(part, database, rows, patience) for part in (operations[:half], operations[half:]))
         return Committed(first.outcomes + second.outcomes, first.freed | second.freed)
     return Committed(applied.outcomes, applied.freed)
 
@@ -82,9 +93,11 @@ def _refused(error: Exception) -> OperationRefused:
     return refusal
 
 
-def _persist(operations: Sequence[Operation[object]], database: Database, rows: Rows) -> group.Applied:
+def _persist(
+    operations: Sequence[Operation[object]], database: Database, rows: Rows, patience: Patience
+) -> group.Applied:
     """Try until the group is committed, an error does not pass, or the time is over (LedgerUnavailable)."""
-    give_up_at = time.monotonic() + RETRY_SECONDS
+    give_up_at = time.monotonic() + patience.seconds
     pause_seconds = 0.0
     # Set once a try has reached its COMMIT: an error after that leaves the outcome open.
     applied: group.Applied | None = None
@@ -107,7 +120,7 @@ def _persist(operations: Sequence[Operation[object]], database: Database, rows: 
             else:
                 logger.warning("The ledger tries a group of %d again: %s", len(operations), error)
             database.close()
-            if is_unwritable and not _has_charge(operations):
+            if is_unwritable and not (patience.for_charges and _has_charge(operations)):
                 raise LedgerUnavailable(f"the database takes no writes: {error}") from error
             if time.monotonic() + pause_seconds > give_up_at:
                 raise LedgerUnavailable("the database could not be reached in time") from error

@@ -146,7 +146,8 @@ async def settle(hold_id: UUID, cost_nano: int, *, price: str, write: Write | No
 
     A cost above the hold, or of an expired hold, takes what is available; the rest is recorded as lost. A cost of 0
     releases the hold. A hold is settled or released once: again raises HoldEnded, and nothing is charged or written.
-    It happens even if the caller is cancelled. Raises UnknownHold, InvalidAmount or OperationRefused.
+    It happens even if the caller is cancelled. Raises UnknownHold, InvalidAmount or OperationRefused; and, where a
+    journal is kept, SettlementJournaled instead of waiting for a database that takes no writes.
     """
     return await writer.submit(prepare_settlement(hold_id, cost_nano, price=price, write=write))
 

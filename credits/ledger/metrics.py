@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from credits.errors import InsufficientCredits
 from credits.ledger.operations import Extend, Held, Operation, Settlement, Take
@@ -22,6 +22,14 @@ _COMMIT = Histogram(
     "parley_ledger_commit_seconds",
     "One transaction of the ledger, tries included.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20),
+)
+_JOURNALED = Counter(
+    "parley_journal_settlements",
+    "Settlements that the database could not take: kept in the journal, or lost because it could not take them either.",
+    ["outcome"],
+)
+_WAITING = Gauge(
+    "parley_journal_waiting", "Settlements in the journal that the database does not have.", multiprocess_mode="livesum"
 )
 
 _taken, _extended = _HOLDS.labels("taken"), _HOLDS.labels("extended")
@@ -44,3 +52,13 @@ def committed(operations: Sequence[Operation[object]], outcomes: Sequence[object
                 (_blocked if outcome.is_blocked else _refused).inc()
     _CHARGED.inc(charged_nano / NANO)
     _LOST.inc(lost_nano / NANO)
+
+
+def journaled(count: int, outcome: str = "kept") -> None:
+    """Count settlements that the database could not take."""
+    _JOURNALED.labels(outcome).inc(count)
+
+
+def waiting_in_journal(count: int) -> None:
+    """Show how many settlements of this process are in the journal alone."""
+    _WAITING.set(count)

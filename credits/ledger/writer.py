@@ -10,40 +10,30 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
+from credits.errors import LedgerUnavailable
 from credits.ledger import metrics
 from credits.ledger.book import Rows
 from credits.ledger.checkpoints import Checkpoints
-from credits.ledger.commit import commit
+from credits.ledger.commit import RETRY_SECONDS, Patience, commit
 from credits.ledger.database import Database, opened
+from credits.ledger.journal import Journal
 from credits.ledger.operations import Held, Operation, Settle
+from credits.ledger.submissions import OnDone, Outcomes, Submission
 
 logger = logging.getLogger(__name__)
 
 GROUP_LIMIT: Final = 256
 
 Result = TypeVar("Result")
-# Is given the operation's result, or the exception that says why there is none.
-OnDone = Callable[[Any], None]
-
-
-class Submission:
-    """An operation, and whom its outcome is told; nobody, for one that the ledger asks of itself."""
-
-    __slots__ = ("loop", "on_done", "operation")
-
-    def __init__(
-        self, operation: Operation[Any], loop: asyncio.AbstractEventLoop | None = None, on_done: OnDone | None = None
-    ) -> None:
-        self.operation = operation
-        self.loop = loop
-        self.on_done = on_done
 
 
 class _Delivery:
@@ -82,6 +72,23 @@ class Writer:
         self._turns: dict[asyncio.AbstractEventLoop, list[Submission]] = {}
         self._watchers: dict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
         self._watching = threading.Lock()
+        self._journal: Journal | None = None
+        self._patience = Patience()
+
+    def keep_journal(self, folder: Path) -> None:
+        """Have settlements written down there while the database takes none, until ``close``.
+
+        A folder that cannot be written is told to the log, and settlements wait for the database as they do without.
+        """
+        if self._journal:
+            return
+        try:
+            self._journal = Journal(folder, tell=self._tell, put=self._put)
+        except OSError:
+            logger.exception("No journal can be kept in %s: charges are lost if the database is away for long", folder)
+            return
+        self._patience = Patience(for_charges=False)
+        self._journal.start()
 
     def submit_callback(
         self, operation: Operation[Any], loop: asyncio.AbstractEventLoop, on_done: OnDone | None
@@ -91,6 +98,8 @@ class Writer:
         For the loop's own thread. Operations are applied in the order in which they were submitted.
         """
         submission = Submission(operation, loop, on_done)
+        if self._journal and type(operation) is Settle:
+            self._journal.expect(submission)
         turn = self._turns.get(loop)
         if turn is None:
             self._turns[loop] = [submission]
@@ -133,13 +142,19 @@ class Writer:
                     del self._watchers[account_id]
 
     def close(self) -> None:
-        """Commit what was submitted, end the thread and close its connection; the next submission starts another."""
+        """Commit what was submitted, end the threads and close the connection; the next submission starts another."""
         self._end_turns()
+        if self._journal:
+            self._journal.stop()
         with self._starting:
             if self._thread:
                 self._queue.put(None)
                 self._thread.join()
                 self._thread = None
+        if self._journal:
+            self._journal.close()
+            self._journal = None
+        self._patience = Patience()
 
     def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Put what the loop's turn has submitted into the queue."""
@@ -201,14 +216,24 @@ class Writer:
         """Commit a group and tell each event loop once."""
         operations = [submission.operation for submission in group]
         began_at = time.perf_counter()
-        committed = commit(operations, database, rows)
+        committed = commit(operations, database, rows, self._patience)
         seconds = time.perf_counter() - began_at
+        is_away = isinstance(committed.outcomes[-1], LedgerUnavailable)
+        self._patience = Patience(0 if is_away and self._journal else RETRY_SECONDS, self._journal is None)
+        outcomes: Outcomes = zip(group, committed.outcomes, strict=True)
+        if self._journal:
+            outcomes = self._journal.reported(outcomes)
+        self._tell(outcomes, committed.freed)
+        metrics.committed(operations, committed.outcomes, seconds)
+
+    def _tell(self, outcomes: Outcomes, freed: AbstractSet[int] = frozenset()) -> None:
+        """Tell each event loop once what became of what it submitted, and whose credits are free."""
         deliveries: dict[asyncio.AbstractEventLoop, _Delivery] = {}
-        for submission, outcome in zip(group, committed.outcomes, strict=True):
+        for submission, outcome in outcomes:
             if submission.loop and submission.on_done:
                 deliveries.setdefault(submission.loop, _Delivery()).outcomes.append((submission, outcome))
         with self._watching:
-            for account_id in committed.freed & self._watchers.keys():
+            for account_id in freed & self._watchers.keys():
                 for loop, event in self._watchers[account_id]:
                     deliveries.setdefault(loop, _Delivery()).events.append(event)
         for loop, delivery in deliveries.items():
@@ -219,7 +244,6 @@ class Writer:
                 for _, outcome in delivery.outcomes:
                     if isinstance(outcome, Held):
                         self.give_back(outcome.id, loop)
-        metrics.committed(operations, committed.outcomes, seconds)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -241,6 +265,11 @@ def _resolve(future: "asyncio.Future[Any]", outcome: object) -> None:
 
 # For the whole process, whoever imports it: there is one connection that writes money, and one queue to it.
 writer = Writer()
+
+
+def keep_journal(folder: Path) -> None:
+    """Have this process's settlements written down in a folder while the database takes none, until ``close``."""
+    writer.keep_journal(folder)
 
 
 def close() -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from credits import ledger
-from credits.errors import LedgerError, LedgerUnavailable, OperationRefused
+from credits.errors import LedgerError, LedgerUnavailable, OperationRefused, SettlementJournaled
 from inference.billing import counting
 from inference.billing.funds import Funds
 from inference.billing.pricing import Rates
@@ -90,14 +90,18 @@ async def _charge(bill: Bill, claim: Claim | None) -> None:
     for row in _rows(receipt, answer):
         try:
             await ledger.settle(bill.funds.hold.id, receipt.cost_nano, price=str(receipt.price_id), write=row)
-            if claim:
-                claim.is_kept = bool(row and row.then)
-            return
+        except SettlementJournaled:
+            # With the row, and charged later; meanwhile nobody waits.
+            logger.warning("run %s is charged once the database takes writes", receipt.id)
         except OperationRefused as error:
             if row is None:
                 raise
             reason = " ".join(str(error.__cause__ or error).split())
             logger.warning("the row of run %s was refused: %s", receipt.id, reason)
+            continue
+        if claim:
+            claim.is_kept = bool(row and row.then)
+        return
 
 
 def _rows(receipt: Receipt, answer: ledger.Write | None) -> Iterator[ledger.Write | None]:

@@ -2,7 +2,7 @@
 
 A process is taken for dead by one that has seen no renewal of it for LEASE_SECONDS, in which it could renew its own
 lease all the time. So no machine's clock is compared with another's, and when the database was away for all of them,
-nobody is taken for dead before everybody has had time to come back. What a dead process held is given back
+nobody is taken for dead before everybody has had time to come back. What a dead process held expires
 (``inference.runs.orphans``).
 """
 
@@ -11,10 +11,12 @@ import threading
 import time
 from typing import Final, NamedTuple
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import F
 
+from credits import ledger
 from credits.errors import LedgerError
 from inference.models import ServingProcess
 from inference.runs import orphans
@@ -37,7 +39,9 @@ class _Seen(NamedTuple):
 
 
 class Lease(threading.Thread):
-    """Renews a process's lease, and expires what the processes held whose leases have ended.
+    """Renews a process's lease, and expires what the processes held whose leases have expired.
+
+    Replays the journals of dead processes of this machine, too.
 
     A thread, not a task: a process whose event loop is held up is not dead.
     """
@@ -85,7 +89,7 @@ class Lease(threading.Thread):
             self._round()
 
     def renew(self) -> list[str]:
-        """Renew the lease; return the processes whose leases have ended. Raises DatabaseError."""
+        """Renew the lease; return the processes whose leases have expired. Raises DatabaseError."""
         own = ServingProcess.objects.filter(pk=self._process)
         if not own.update(renewals=F("renewals") + 1):
             # The first time, or after others took this process for dead.
@@ -112,9 +116,11 @@ class Lease(threading.Thread):
 
     def _round(self) -> None:
         try:
-            for name in self.renew():
+            expired = self.renew()
+            ledger.replay_left_behind(settings.JOURNAL_DIR)
+            for name in expired:
                 count = orphans.expire(name)
-                logger.warning("Process %s is dead: %d holds of its runs were given back", name, count)
+                logger.warning("The lease of process %s expired, and so did %d holds of its runs", name, count)
         except (DatabaseError, LedgerError) as error:
             self.distrust()
             logger.warning("The lease of process %s could not be renewed: %s", self._process, error)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group
@@ -10,10 +12,12 @@ from django.db.models import Model as DatabaseModel
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
 from credits import ledger
+from credits.ledger.journal_file import JournalFile
 from credits.models import Account, Entry, Hold
 from inference.models import Endpoint, Model, Price, Run
 from tests.console.scenes import Page, model, run
@@ -105,3 +109,15 @@ def test_the_front_page_shows_today_the_endpoints_and_who_runs_dry(
     assert "http://127.0.0.1:9" in page
     assert "Down" in page
     assert (project.team, 0) in response.context["low"]
+
+
+@pytest.mark.django_db
+def test_the_front_page_shows_what_waits_to_be_charged(panel: Client, settings: Settings, tmp_path: Path) -> None:
+    settings.JOURNAL_DIR = tmp_path
+    assert "wait for the database" not in panel.get("/admin/").content.decode()
+    file = JournalFile.create(tmp_path / "1.journal")
+    file.append([ledger.prepare_settlement(uuid4(), 5, price="1") for _ in range(3)])
+    page = panel.get("/admin/")
+    file.close(is_done=True)
+    assert page.context["waiting"].settlements == 3
+    assert "Charges that wait for the database" in page.content.decode()

@@ -192,9 +192,9 @@ def _check_migrations() -> None:
 
 
 def _clear_up() -> None:
-    """Give back what the processes held that served from this DATA_DIR before; with its lock, we know they are dead."""
+    """Expire what the processes held that served from this DATA_DIR before; with its lock, we know they are dead."""
     if count := orphans.expire_of(identity(settings.DATA_DIR)):
-        logger.warning("%d runs were cut short when Parley last ended: what they held was given back", count)
+        logger.warning("%d runs were cut short when Parley last ended: what they held has expired", count)
 
 
 def _check_login(host: str) -> None:
