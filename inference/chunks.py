@@ -46,6 +46,8 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     # What the model says in the place of an answer that it refuses.
     refusal: str | None = None
+    # How many tokens the answer has up to here, from an engine whose every event is one and whose counts come last.
+    tokens: int | None = None
 
     @property
     def has_output(self) -> bool:

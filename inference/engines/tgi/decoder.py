@@ -66,7 +66,11 @@ class TgiReader(AnswerReader):
             chunk = structs.replace(chunk, logprobs=_with_bytes(chunk.logprobs))
         if self._cutter:
             chunk = self._cut(chunk, self._cutter)
-        return self._cut_at_limit(chunk) if event.choices and self._finish_reason is None else chunk
+        if not event.choices:
+            return chunk
+        self._tokens += 1
+        chunk = structs.replace(chunk, tokens=self._tokens)
+        return self._cut_at_limit(chunk) if self._finish_reason is None else chunk
 
     def missing_reason(self, *, is_said: bool) -> str | None:
         """Return why an answer ended that did not tell; None where it is not whole: a text always tells.
@@ -97,7 +101,6 @@ class TgiReader(AnswerReader):
 
     def _cut_at_limit(self, chunk: Chunk) -> Chunk:
         """End an answer that has all the tokens that were asked for; a tool call as well that outgrew its grammar."""
-        self._tokens += 1
         most = STEP_TOKENS - CALL_OPENING_TOKENS if self._calls else self._limit
         if most is None or self._tokens < min(most, self._limit or most):
             return chunk
