@@ -62,6 +62,8 @@ class FakeTgi(FakeServer):
     max_stop_sequences: int = 4
     is_healthy: bool = True
     has_crashed: bool = False
+    # How much of a limit is held against the context: TGI 3.3.7 looks at no more than a step of it.
+    most_looked_at: int = 10_000_000
 
     def replay(self, recorded: Sequence[dict[str, Any]]) -> None:
         """Answer with recorded chunks from now on."""
@@ -135,7 +137,13 @@ class FakeTgi(FakeServer):
             self.has_crashed = True
             return
         prompt_tokens = len(tokens_of(templated(chat["messages"], chat.get("tools"))))
-        problem = invalid(chat, prompt_tokens, self.max_total_tokens, self.max_stop_sequences)
+        problem = invalid(
+            chat,
+            prompt_tokens,
+            self.max_total_tokens,
+            self.max_stop_sequences,
+            most_looked_at=self.most_looked_at,
+        )
         if not chat.get("stream"):
             await asyncio.sleep(script.before_headers + script.before_first)
             self._whole(connection, chat, prompt_tokens, problem)

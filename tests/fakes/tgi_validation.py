@@ -98,7 +98,14 @@ def _check_types(chat: dict[str, Any]) -> None:
         raise Refusal(422, "Tool error: Grammar and tools are mutually exclusive", "tool_error")
 
 
-def invalid(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int, max_stops: int = MAX_STOPS) -> str | None:
+def invalid(
+    chat: dict[str, Any],
+    prompt_tokens: int,
+    max_total_tokens: int,
+    max_stops: int = MAX_STOPS,
+    *,
+    most_looked_at: int = STEP_TOKENS,
+) -> str | None:
     """Return what is wrong with the values of a chat, in TGI's words."""
     top_p, stop = chat.get("top_p"), chat.get("stop") or []
     if top_p is not None and not 0 < top_p < 1:
@@ -109,7 +116,7 @@ def invalid(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int, max
         return f"`stop` supports up to {max_stops} stop sequences. Given: {len(stop)}"
     if (chat.get("top_logprobs") or 0) > 5:
         return f"`top_n_tokens` must be >= 0 and <= 5. Given: {chat['top_logprobs']}"
-    return _invalid_grammar(chat) or _too_long(chat, prompt_tokens, max_total_tokens)
+    return _invalid_grammar(chat) or _too_long(chat, prompt_tokens, max_total_tokens, most_looked_at)
 
 
 def _invalid_grammar(chat: dict[str, Any]) -> str | None:
@@ -134,12 +141,11 @@ def ends_the_process(chat: dict[str, Any]) -> bool:
     return bool(wanted) and bool(re.search(r'"\$ref": "#"', json.dumps(wanted)))
 
 
-def _too_long(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int) -> str | None:
+def _too_long(chat: dict[str, Any], prompt_tokens: int, max_total_tokens: int, most_looked_at: int) -> str | None:
     wanted = chat.get("max_tokens") or chat.get("max_completion_tokens")
     if wanted == 0:
         return "`max_new_tokens` must be strictly positive"
-    # No more than a step is looked at.
-    wanted = min(wanted or 0, STEP_TOKENS)
+    wanted = min(wanted or 0, most_looked_at)
     if prompt_tokens + wanted > max_total_tokens:
         return (
             f"`inputs` tokens + `max_new_tokens` must be <= {max_total_tokens}. "

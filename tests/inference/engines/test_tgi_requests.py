@@ -11,6 +11,7 @@ from inference.errors import ContextExceeded, EngineRefused, EngineUnavailable, 
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.fakes.tgi_events import MODEL, error_event
+from tests.fakes.tgi_validation import STEP_TOKENS
 from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, called, chat, final_usage, finish_reasons, text
 from tests.patience import eventually
@@ -285,7 +286,7 @@ async def test_arguments_that_are_no_object_stay_a_text() -> None:
 
 @pytest.mark.parametrize(("limit", "given"), [(1024, 1024), (1025, 1025), (1500, 1500), (2048, 2048), (3983, 3072)])
 async def test_an_answer_has_as_many_tokens_as_were_asked_for(limit: int, given: int) -> None:
-    with FakeTgi(script=Script(tokens_per_write=50)) as tgi:
+    with FakeTgi(script=Script(tokens_per_write=50), most_looked_at=STEP_TOKENS) as tgi:
         chunks = await answer(engine_at(tgi.url), chat(max_tokens=limit))
     assert sum(bool(chunk.content) for chunk in chunks) == given
     assert finish_reasons(chunks) == ["length"]
