@@ -1,42 +1,39 @@
 """A request for text in any protocol: who calls, what is asked for, the one run that answers, and its bytes."""
 
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 from django.conf import settings
 
 from accounts.caller import Caller
-from accounts.errors import IdentityError
 from accounts.keys import aauthenticate
-from core.errors import Repeated
-from credits.errors import LedgerError
 from inference.chat import Chat
 from inference.chunks import Chunk, Usage
-from inference.errors import InferenceError, InvalidRequest
-from inference.runs.buffer import Reader
-from inference.runs.idempotency import Replay, once
+from inference.errors import InvalidRequest
+from inference.runs.idempotency import once
 from inference.runs.idempotency_keys import Claim
-from inference.runs.spine import Completion, start
+from inference.runs.run import Receipt, Run, Subscription
+from inference.runs.spine import start
 from web.bearer import bearer_secret
 from web.encoding import decoded
-from web.errors import MethodNotAllowed, Problem, describe
-from web.exchange import HttpExchange
+from web.errors import MethodNotAllowed, Problem, describe, error_body
+from web.exchange import Exchange
 from web.ignored import ignored_head
 
 FIT_TO_BALANCE: Final = "Parley-Fit-To-Balance"
 STREAM_HEAD: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
-AnyRun = Completion | Replay
 
 
 class Writer(Protocol):
-    """Turns the chunks of one run into a protocol's bytes."""
+    """Turns the chunks of one run into a protocol's bytes: the same ones, however often."""
 
     def opening(self) -> bytes:
         """Write what comes before the first chunk."""
 
-    def events(self, chunks: list[Chunk]) -> bytes:
-        """Write chunks as they came, in one piece."""
+    def events(self, chunks: Sequence[Chunk]) -> bytes:
+        """Write chunks as they came, in one piece; empty if they are not shown."""
 
     def ending(self, usage: Usage) -> bytes:
         """Write what closes the answer."""
@@ -44,7 +41,7 @@ class Writer(Protocol):
     def failure(self, problem: Problem, usage: Usage | None) -> bytes:
         """Write what closes an answer that broke off; ``usage`` is told where credits ended."""
 
-    def whole(self, chunks: list[Chunk], usage: Usage) -> bytes:
+    def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
         """Write the whole answer."""
 
 
@@ -60,95 +57,186 @@ class Asked(Protocol):
         """What was left out, by its path in the body."""
 
 
-class ApiExchange(HttpExchange):
-    """Base of exchanges with callers who hold a key."""
+class ApiHandler:
+    """Base of what answers callers who hold a key: one for each request."""
 
-    methods: tuple[str, ...] = ("POST",)
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
 
-    async def answer(self, body: bytes) -> None:
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.write_problem = self.write_problem
+
+    @classmethod
+    def answer(cls, exchange: Exchange, body: bytes) -> None:
+        """Answer one request."""
+        handler = cls(exchange)
+        exchange.run_eagerly(handler.begin(body))
+
+    async def begin(self, body: bytes) -> None:
         """Authenticate, and read the body as it was before it was compressed."""
-        if self.scope["method"] not in self.methods:
+        exchange, headers = self.exchange, self.exchange.headers
+        if exchange.method not in self.methods:
             raise MethodNotAllowed
-        secret = bearer_secret(self.headers.get(b"authorization", ""))
-        caller = self.line.caller = await aauthenticate(secret, self.headers.get(b"openai-project"))
-        encoding = self.headers.get(b"content-encoding", "")
+        secret = bearer_secret(headers.get(b"authorization", ""))
+        caller = exchange.line.caller = await aauthenticate(secret, headers.get(b"openai-project"))
+        encoding = headers.get(b"content-encoding", "")
         await self.answer_caller(caller, decoded(body, encoding, settings.MAX_BODY_BYTES) if encoding else body)
 
     async def answer_caller(self, caller: Caller, body: bytes) -> None:
-        """Answer somebody who may call."""
+        """Answer somebody who may call. Waits for what is not remembered, and for an Idempotency-Key."""
         raise NotImplementedError
 
-    def argument(self, name: str) -> str:
-        """Return a part of the address."""
-        return str(self.scope["url_route"]["kwargs"][name])
+    def write_problem(self, problem: Problem) -> tuple[int, bytes]:
+        """Return the status and the body that tell a problem in this protocol."""
+        return problem.status, error_body(problem)
 
     def claim(self, caller: Caller, chat: Chat) -> Claim | None:
         """Return what the request's Idempotency-Key stands for, if it has one. Raises InvalidRequest."""
-        key = self.headers.get(b"idempotency-key")
+        exchange = self.exchange
+        key = exchange.headers.get(b"idempotency-key")
         if key is None:
             return None
-        if sum(name == b"idempotency-key" for name, _ in self.scope["headers"]) > 1:
+        if exchange.count(b"idempotency-key") > 1:
             raise InvalidRequest("One Idempotency-Key is enough.", param="Idempotency-Key")
-        asked = self.scope["path"] + (f" {FIT_TO_BALANCE}" if fits_to_balance(self.headers) else "")
+        asked = exchange.path + (f" {FIT_TO_BALANCE}" if fits_to_balance(exchange.headers) else "")
         # Not to be streamed is the same, said or unsaid.
         meant = msgspec.structs.replace(chat, stream=chat.stream or None)
-        return Claim.of(caller, key, asked, meant, self.request_id)
+        return Claim.of(caller, key, asked, meant, exchange.request_id)
 
-    async def run(self, caller: Caller, chat: Chat, claim: Claim | None) -> AnyRun:
+    async def run(self, caller: Caller, chat: Chat, claim: Claim | None) -> Run:
         """Start the run, or find the one that answers for a claim."""
-        fits = fits_to_balance(self.headers)
+        exchange = self.exchange
+        fits, runtime = fits_to_balance(exchange.headers), exchange.runtime
         if claim is None:
-            return start(caller, chat, run_id=self.request_id, fit_to_balance=fits)
-        return await once(claim, lambda claim: start(caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits))
+            return start(runtime, caller, chat, run_id=exchange.request_id, fit_to_balance=fits)
+        return await once(
+            runtime,
+            claim,
+            lambda claim: start(runtime, caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits),
+        )
 
-    async def send(self, run: AnyRun, asked: Asked, writer: Writer, reader: Reader) -> None:
-        """Send what comes, streamed or whole."""
-        if asked.chat.stream:
-            await self.begin(200, STREAM_TYPE, STREAM_HEAD | self.head(run, asked))
-            await self.follow(run, writer, reader)
-        else:
-            await self._whole(run, asked, writer, reader)
-
-    def head(self, run: AnyRun, asked: Asked) -> dict[str, str]:
-        """Say what was left out, that the answer is that of an earlier request, or that it was made to fit."""
-        head = ignored_head(asked.ignored)
-        if run.id != self.request_id:
+    def send(self, run: Run, asked: Asked, writer: Writer) -> None:
+        """Send what comes of the run, streamed or whole."""
+        head = ignored_head(asked.ignored) if asked.ignored else {}
+        if run.id != self.exchange.request_id:
+            # It is that of an earlier request, and named in the body.
             head["idempotent-replayed"] = "true"
-        if run.receipt.clamped_to is not None:
-            head["parley-max-tokens"] = str(run.receipt.clamped_to)
-        return head
+        Sending(self, run, writer, head, streams=bool(asked.chat.stream)).begin()
 
-    async def follow(self, run: AnyRun, writer: Writer, reader: Reader) -> None:
-        """Send each batch in one write; what closes the answer follows once the charge is settled."""
-        opening = writer.opening()
-        try:
-            async for batch in reader:
-                await self.write(opening + writer.events(batch.chunks))
-                opening = b""
-        except (InferenceError, IdentityError, LedgerError, Repeated) as error:
-            # The status is long gone: the stream tells what happened, and ends. What credits paid for, it has used.
-            problem = describe(error)
-            usage = (await run.ended()).usage if problem.code == "insufficient_quota" else None
-            await self.write(opening + writer.failure(problem, usage), more=False)
-            return
-        await self.write(opening + writer.ending((await run.ended()).usage), more=False)
+    def refuse(self, error: Exception) -> None:
+        """Tell why a run has nothing to be read."""
+        self.exchange.fail(error)
 
-    async def _whole(self, run: AnyRun, asked: Asked, writer: Writer, reader: Reader) -> None:
-        """Collect the stream; the charge is settled just before the answer goes out whole."""
-        chunks = await reader.whole()
-        run.answer.deliver(len(chunks))
-        receipt = await run.ended()
-        head = self.head(run, asked) | ({"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {})
-        await self.respond(200, writer.whole(chunks, receipt.usage), head)
-
-    async def tell(self, status: int, value: Any) -> None:
+    def tell(self, status: int, value: Any) -> None:
         """Send a value as JSON."""
-        await self.respond(status, msgspec.json.encode(value))
+        self.exchange.respond(status, msgspec.json.encode(value))
+
+
+class Sending:
+    """Subscribes to a run and writes it as the response, as quickly as the client takes it."""
+
+    __slots__ = (
+        "_chunks",
+        "_exchange",
+        "_handler",
+        "_head",
+        "_problem",
+        "_run",
+        "_streams",
+        "_subscription",
+        "_writer",
+    )
+
+    def __init__(self, handler: ApiHandler, run: Run, writer: Writer, head: dict[str, str], *, streams: bool) -> None:
+        self._handler = handler
+        self._exchange = handler.exchange
+        self._run = run
+        self._writer = writer
+        self._head = head
+        self._streams = streams
+        # Of a whole answer, once it is there.
+        self._chunks: Sequence[Chunk] = ()
+        # What ended a stream that is told the usage of what was paid for.
+        self._problem: Problem | None = None
+        self._subscription: Subscription | None = None
+
+    def begin(self) -> None:
+        """Begin to send."""
+        self._exchange.responder = self
+        self._subscription = self._run.subscribe(self, whole=not self._streams)
+        self._subscription.resume()
+
+    def chunks_came(self, first: int, chunks: Sequence[Chunk]) -> None:
+        """Write chunks as they come, each batch in one write; keep a whole answer until it is settled."""
+        exchange = self._exchange
+        if not self._streams:
+            self._chunks = chunks
+            return
+        opening = b"" if exchange.is_begun else self._open()
+        data = opening + self._writer.events(chunks)
+        if data and not exchange.is_over:
+            exchange.write(data)
+            if exchange.is_full and self._subscription:
+                self._subscription.pause()
+
+    def run_ended(self, error: Exception | None) -> None:
+        """Tell what went wrong, if anything did; the rest is told once the charge is settled."""
+        exchange = self._exchange
+        if error is None or exchange.is_over:
+            return
+        if not exchange.is_begun:
+            self._leave()
+            self._handler.refuse(error)
+            return
+        problem = describe(error)
+        if problem.code == "insufficient_quota":
+            # What credits paid for, it has used.
+            self._problem = problem
+        else:
+            # The status is long gone: the stream tells what happened, and ends.
+            self._leave()
+            exchange.finish(self._writer.failure(problem, None))
+
+    def run_settled(self, receipt: Receipt) -> None:
+        """End the response: what was delivered is charged."""
+        exchange, writer, problem = self._exchange, self._writer, self._problem
+        if exchange.is_over:
+            return
+        self._leave()
+        if not self._streams:
+            stopped = {"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {}
+            exchange.respond(200, writer.whole(self._chunks, receipt.usage), self._whole_head() | stopped)
+            return
+        opening = b"" if exchange.is_begun else self._open()
+        exchange.finish(opening + (writer.failure(problem, receipt.usage) if problem else writer.ending(receipt.usage)))
+
+    def client_left(self) -> None:
+        """Let go of the run. A client that was cut has not read for too long."""
+        self._leave(is_slow=self._exchange.is_full)
+
+    def client_caught_up(self) -> None:
+        """Write on."""
+        if self._subscription:
+            self._subscription.resume()
+
+    def _leave(self, *, is_slow: bool = False) -> None:
+        if self._subscription:
+            subscription, self._subscription = self._subscription, None
+            subscription.leave(is_slow=is_slow)
+
+    def _open(self) -> bytes:
+        self._exchange.begin(200, STREAM_TYPE, STREAM_HEAD | self._whole_head())
+        return self._writer.opening()
+
+    def _whole_head(self) -> dict[str, str]:
+        """Say, too, that the answer was made to fit."""
+        clamped_to = self._run.receipt.clamped_to
+        return self._head if clamped_to is None else self._head | {"parley-max-tokens": str(clamped_to)}
 
 
 def fits_to_balance(headers: dict[bytes, str]) -> bool:
     """Whether the answer may be made as short as the balance wants it. Raises InvalidRequest."""
-    value = headers.get(FIT_TO_BALANCE.lower().encode(), "false").lower()
+    value = headers.get(b"parley-fit-to-balance", "false").lower()
     if value not in ("true", "false"):
         raise InvalidRequest(f"{FIT_TO_BALANCE} is true or false.", param=FIT_TO_BALANCE)
     return value == "true"

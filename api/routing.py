@@ -1,18 +1,27 @@
-"""The token streams of /v1, on Channels."""
+"""The token streams of /v1, which Django's middleware never sees."""
+
+from typing import Any, cast
 
 from django.urls import path
 
-from api.chat.consumer import ChatCompletions
-from api.messages.consumer import Messages, TokenCount
-from api.responses.consumer import Cancellation, InputItems, InputTokens, OneResponse, Responses
+from api.chat.completions import ChatCompletions
+from api.exchange import ApiHandler
+from api.messages.handlers import Messages, TokenCount
+from api.responses.handlers import Cancellation, InputItems, InputTokens, OneResponse, Responses
+from web.exchange import serve
+
+
+def _at(address: str, handler: type[ApiHandler]) -> Any:
+    return path(address, cast(Any, serve(handler.answer)))
+
 
 http_urlpatterns = [
-    path("v1/chat/completions", ChatCompletions.as_asgi()),
-    path("v1/responses", Responses.as_asgi()),
-    path("v1/responses/input_tokens", InputTokens.as_asgi()),
-    path("v1/responses/<str:name>", OneResponse.as_asgi()),
-    path("v1/responses/<str:name>/cancel", Cancellation.as_asgi()),
-    path("v1/responses/<str:name>/input_items", InputItems.as_asgi()),
-    path("v1/messages", Messages.as_asgi()),
-    path("v1/messages/count_tokens", TokenCount.as_asgi()),
+    _at("v1/chat/completions", ChatCompletions),
+    _at("v1/responses", Responses),
+    _at("v1/responses/input_tokens", InputTokens),
+    _at("v1/responses/<str:name>", OneResponse),
+    _at("v1/responses/<str:name>/cancel", Cancellation),
+    _at("v1/responses/<str:name>/input_items", InputItems),
+    _at("v1/messages", Messages),
+    _at("v1/messages/count_tokens", TokenCount),
 ]

@@ -36,7 +36,8 @@ def _measure_counting() -> None:
     caller = Caller(
         team_id=1, team="bench", project_id=1, project="bench", user_id=1, key_id="bench", team_enabled=True
     )
-    receipt = Receipt("0" * 32, caller, "bench/model", streamed=True, endpoint_id=1)
+    receipt = Receipt("0" * 32, caller, "bench/model", streamed=True)
+    receipt.endpoint_id = 1
     streaming = Meter()
     streaming.found("bench/model")
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,8 +29,9 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from config import readiness
+from inference import metrics
 from web.bearer import bearer_secret
-from web.exchange import HttpExchange
+from web.exchange import AsgiExchange, Exchange, serve
 
 # A start time for each series would double the page.
 disable_created_metrics()
@@ -41,44 +42,49 @@ PAUSE_SECONDS: Final = 0.0005
 _rendering = threading.Lock()
 
 
-class Metrics(HttpExchange):
+def answer_metrics(exchange: Exchange, body: bytes) -> None:
     """``GET /metrics`` in Prometheus's text format, for whoever holds METRICS_TOKEN, or for this machine alone."""
-
-    async def answer(self, body: bytes) -> None:
-        """Render on a thread, so that no stream waits for it."""
-        if not may_read(self.scope, self.headers):
-            raise PermissionDenied
-        page = await asyncio.to_thread(render)
-        await self.begin(200, CONTENT_TYPE_PLAIN_0_0_4, {"content-length": str(len(page)), **_UNCACHED})
-        await self.write(page, more=False)
+    exchange.run(_answer_metrics(exchange))
 
 
-class Health(HttpExchange):
+async def _answer_metrics(exchange: Exchange) -> None:
+    """Render on a thread, so that no stream waits for it."""
+    assert isinstance(exchange, AsgiExchange)
+    if not may_read(exchange.scope, exchange.headers):
+        raise PermissionDenied
+    page = await asyncio.to_thread(render)
+    exchange.begin(200, CONTENT_TYPE_PLAIN_0_0_4, {"content-length": str(len(page)), **_UNCACHED})
+    exchange.finish(page)
+
+
+def answer_health(exchange: Exchange, body: bytes) -> None:
     """``GET /healthz``: the process lives, and its event loop turns."""
-
-    async def answer(self, body: bytes) -> None:
-        """Say so."""
-        await self.respond(200, b'{"status":"ok"}', _UNCACHED)
+    exchange.respond(200, b'{"status":"ok"}', _UNCACHED)
 
 
-class Readiness(HttpExchange):
+def answer_readiness(exchange: Exchange, body: bytes) -> None:
     """``GET /readyz``: 200 when requests can be served, else 503 and what is missing; and what waits to be charged."""
-
-    async def answer(self, body: bytes) -> None:
-        """Ask the database, or remember what it said a moment ago."""
-        problem = await readiness.problem()
-        told: dict[str, object] = {"status": "unavailable", "problem": problem} if problem else {"status": "ok"}
-        if waiting := readiness.settlements_waiting():
-            told["settlements_waiting"] = waiting
-        await self.respond(503 if problem else 200, msgspec.json.encode(told), _UNCACHED)
+    exchange.run(_answer_readiness(exchange))
 
 
+async def _answer_readiness(exchange: Exchange) -> None:
+    """Ask the database, or remember what it said a moment ago."""
+    problem = await readiness.problem()
+    told: dict[str, object] = {"status": "unavailable", "problem": problem} if problem else {"status": "ok"}
+    if waiting := readiness.settlements_waiting():
+        told["settlements_waiting"] = waiting
+    exchange.respond(503 if problem else 200, msgspec.json.encode(told), _UNCACHED)
+
+
+_metrics, _health, _readiness = (
+    cast(Any, serve(answer)) for answer in (answer_metrics, answer_health, answer_readiness)
+)
 http_urlpatterns = [
-    path("metrics", Metrics.as_asgi()),
-    path("healthz", Health.as_asgi()),
+    path("metrics", _metrics),
+    path("healthz", _health),
     # Where OpenAI-compatible servers have it.
-    path("health", Health.as_asgi()),
-    path("readyz", Readiness.as_asgi()),
+    path("health", _health),
+    path("readyz", _readiness),
 ]
 
 
@@ -88,9 +94,8 @@ def may_read(scope: dict[str, Any], headers: dict[bytes, str]) -> bool:
     A proxy on this machine speaks for others, and so does a browser that was led here under a foreign name.
     """
     if settings.METRICS_TOKEN:
-        return hmac.compare_digest(
-            (bearer_secret(headers.get(b"authorization", "")) or "").encode(), settings.METRICS_TOKEN.encode()
-        )
+        presented = bearer_secret(headers.get(b"authorization", "")) or ""
+        return hmac.compare_digest(presented.encode(), settings.METRICS_TOKEN.encode())
     if settings.TRUSTED_PROXIES or not headers.keys().isdisjoint(_FORWARDED):
         return False
     client, _ = scope.get("client") or ("", 0)
@@ -103,6 +108,7 @@ def render() -> bytes:
     With PROMETHEUS_MULTIPROC_DIR, the numbers of all processes that share the folder are added up.
     """
     with _rendering:
+        metrics.flush()
         registry = REGISTRY
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()

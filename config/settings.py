@@ -313,7 +313,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "logging.StreamHandler",
+            "class": "config.log_format.JoiningHandler",
             "formatter": env.str("LOG_FORMAT", "text", validate=validate.OneOf(["text", "json"])),
         }
     },

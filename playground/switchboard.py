@@ -60,7 +60,7 @@ async def _answer_by_post(question: Question) -> Any:
 def _answer_at_once(question: Question) -> bool:
     """Say whether a run is under way, having ended it if that was asked."""
     if question.about == "stop" and (kept := answers.find(question.run)):
-        kept.completion.stop()
+        kept.run.stop()
     return claims.is_held_here(question.run)
 
 

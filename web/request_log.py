@@ -5,7 +5,6 @@ Each room adds what it knows to the ``RequestLine`` in ``scope["request_line"]``
 down once the run is settled, with its tokens and its cost.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Mapping
@@ -18,8 +17,8 @@ from accounts import key_format
 from accounts.caller import Caller
 from core import ids
 from core.errors import code_of
-from inference.runs.idempotency import Replay
-from inference.runs.spine import Completion
+from inference.runs.run import Run
+from inference.runs.spine import LiveRun
 from web.errors import status_of
 
 logger = logging.getLogger("parley.requests")
@@ -31,11 +30,23 @@ MAX_PATH_LENGTH: Final = 200
 _QUIET: Final = ("/static/", "/metrics", "/healthz", "/readyz")
 _SECRET: Final = re.compile(rf"({key_format.PREFIX}\w{{{key_format.ID_LENGTH}}})_\w+")
 
-_writing: set[asyncio.Task[None]] = set()
-
 
 class RequestLine:
     """What is known of one request so far; ``request_id`` is 32 hexadecimal digits."""
+
+    __slots__ = (
+        "_began_at",
+        "_method",
+        "_path",
+        "_run",
+        "_run_id",
+        "_seconds",
+        "caller",
+        "error",
+        "request_id",
+        "status",
+        "user_id",
+    )
 
     def __init__(self, request_id: str, method: str, path: str) -> None:
         self.request_id = request_id
@@ -44,29 +55,27 @@ class RequestLine:
         self.user_id: int | None = None
         # The code of the error that it was answered with, as docs/errors.md has it.
         self.error = ""
-        self._method, self._path = method[:16], _plain(path)
+        self._method, self._path = method, path
         self._began_at = perf_counter()
         self.status = CLIENT_GONE
         self._seconds = 0.0
         self._run_id = ""
-        self._run: Completion | None = None
+        self._run: LiveRun | None = None
 
-    def answered_by(self, run: Completion | Replay) -> None:
+    def answered_by(self, run: Run) -> None:
         """Name the run that answers: its own, or an earlier one whose answer is repeated."""
         self._run_id = run.id
-        if isinstance(run, Completion) and run.id == self.request_id:
+        if isinstance(run, LiveRun) and run.id == self.request_id:
             self._run, self.caller = run, run.caller
 
     def end(self, status: int | None) -> None:
         """Write the line, now or when the run is settled; without a status, nothing was answered."""
         self.status = status or CLIENT_GONE
         self._seconds = perf_counter() - self._began_at
-        if self._run is None or self._run.is_ended:
+        if self._run is None:
             self._write()
         else:
-            task = asyncio.get_running_loop().create_task(self._write_when_settled(self._run))
-            _writing.add(task)
-            task.add_done_callback(_writing.discard)
+            self._run.when_ended(self._write)
 
     @property
     def fields(self) -> dict[str, str | int | float | bool]:
@@ -74,8 +83,8 @@ class RequestLine:
         known: dict[str, str | int | float | bool | None] = {
             "request_id": ids.request_id(self.request_id),
             "run_id": self._run_id or None,
-            "method": self._method,
-            "path": self._path,
+            "method": self._method[:16],
+            "path": _plain(self._path),
             "status": self.status,
             "seconds": round(self._seconds, 6),
             "error": self.error or None,
@@ -98,14 +107,14 @@ class RequestLine:
         head = " ".join(str(fields.pop(name)) for name in ("method", "path", "status"))
         return " ".join([head, *(f"{name}={value}" for name, value in fields.items())])
 
-    async def _write_when_settled(self, run: Completion) -> None:
-        await run.ended()
-        self._write()
-
     def _write(self) -> None:
+        level = logging.DEBUG if self._path.startswith(_QUIET) else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
         if self._run and not self.error:
-            self.error = code_of(self._run.answer.error)
-        logger.log(logging.DEBUG if self._path.startswith(_QUIET) else logging.INFO, self)
+            self.error = code_of(self._run.buffer.error)
+        # Nobody asks from where in the code it was written, which takes long to find out.
+        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, self, (), None))
 
 
 def of(scope: Mapping[str, Any]) -> RequestLine | None:
@@ -113,11 +122,11 @@ def of(scope: Mapping[str, Any]) -> RequestLine | None:
     return scope.get("request_line")
 
 
-def socket_run(run: Completion, path: str) -> None:
+def socket_run(run: LiveRun, path: str) -> None:
     """Write the line of a settled run that was asked for on a WebSocket, with the status that HTTP would have had."""
     line = RequestLine(run.id, "WS", path)
     line.answered_by(run)
-    error = run.answer.error if run.receipt.first_token_at is None else None
+    error = run.buffer.error if run.receipt.first_token_at is None else None
     line.end(status_of(error) if error else 200)
 
 
@@ -128,7 +137,7 @@ def socket_refusal(path: str, user_id: int, error: str, status: int) -> None:
     line.end(status)
 
 
-def _outcome(run: Completion) -> dict[str, str | int | float | bool | None]:
+def _outcome(run: LiveRun) -> dict[str, str | int | float | bool | None]:
     receipt, usage, meter = run.receipt, run.receipt.usage, run.meter
     return {
         "model": meter.model or None,

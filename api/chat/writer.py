@@ -3,10 +3,11 @@
 Shapes: OpenAI's API reference, "The chat completion object" and "The chat completion chunk object".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from inference.chat import Chat
 from inference.chunks import Chunk, Usage
 from web.errors import Problem
 
@@ -15,16 +16,17 @@ _encode = msgspec.json.Encoder().encode
 DONE = b"data: [DONE]\n\n"
 
 
-class ChatWire:
+class ChatWriter:
     """Writes one run's answer: in the same bytes, however often. ``created`` is in Unix seconds."""
 
-    def __init__(self, run_id: str, created: int, model: str) -> None:
-        self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": model}
+    def __init__(self, run_id: str, created: int, chat: Chat) -> None:
+        self._wants_usage = chat.wants_usage
+        self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": chat.model}
         head = _encode({"object": "chat.completion.chunk", **self._head})[1:-1]
         self._delta = b"data: {" + head + b',"choices":[{"index":0,"delta":'
         self._usage = b"data: {" + head + b',"choices":[],"usage":'
 
-    def role(self) -> bytes:
+    def opening(self) -> bytes:
         """Write the first event, which only says who speaks."""
         return self._delta + b'{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
 
@@ -32,11 +34,15 @@ class ChatWire:
         """Write chunks as they came, in one piece; a chunk of usage alone is kept for the end of the stream."""
         return b"".join([self._event(chunk) for chunk in chunks if _is_shown(chunk)])
 
-    def usage(self, usage: Usage) -> bytes:
-        """Write the event that carries the usage."""
-        return self._usage + _encode(usage_fields(usage)) + b"}\n\n"
+    def ending(self, usage: Usage) -> bytes:
+        """Write the event that carries the usage, if that is wanted, and the end of the stream."""
+        return self._usage_event(usage) + DONE
 
-    def whole(self, chunks: list[Chunk], usage: Usage) -> bytes:
+    def failure(self, problem: Problem, usage: Usage | None) -> bytes:
+        """Write what ends a stream that broke after its first token."""
+        return self._usage_event(usage) + b"data: " + _encode(problem.body) + b"\n\n" + DONE
+
+    def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
         """Write a whole answer."""
         text = "".join([chunk.content for chunk in chunks if chunk.content])
         reasoning = "".join([chunk.reasoning for chunk in chunks if chunk.reasoning])
@@ -53,6 +59,9 @@ class ChatWire:
         body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage_fields(usage)}
         return _encode(body)
 
+    def _usage_event(self, usage: Usage | None) -> bytes:
+        return self._usage + _encode(usage_fields(usage)) + b"}\n\n" if usage and self._wants_usage else b""
+
     def _event(self, chunk: Chunk) -> bytes:
         logprobs = b"null" if chunk.logprobs is None else _one_line(bytes(chunk.logprobs))
         finish_reason = b"null" if chunk.finish_reason is None else b'"%s"' % chunk.finish_reason.encode()
@@ -67,11 +76,6 @@ class ChatWire:
 def _one_line(json: bytes) -> bytes:
     """Return the engine's own JSON without line breaks, which would end the event."""
     return json.replace(b"\n", b"").replace(b"\r", b"") if b"\n" in json or b"\r" in json else json
-
-
-def error_event(error: Problem) -> bytes:
-    """Write the event that ends a stream which broke after its first token."""
-    return b"data: " + _encode(error.body) + b"\n\n"
 
 
 def _is_shown(chunk: Chunk) -> bool:
@@ -103,7 +107,7 @@ def usage_fields(usage: Usage) -> dict[str, object]:
     }
 
 
-def _join_tool_calls(chunks: list[Chunk]) -> list[dict[str, object]]:
+def _join_tool_calls(chunks: Sequence[Chunk]) -> list[dict[str, object]]:
     """Put the pieces of each tool call together, in order of their index."""
     identities: dict[int, str] = {}
     names: dict[int, str] = {}
@@ -123,7 +127,7 @@ def _join_tool_calls(chunks: list[Chunk]) -> list[dict[str, object]]:
     ]
 
 
-def _join_logprobs(chunks: list[Chunk]) -> dict[str, list[object]] | None:
+def _join_logprobs(chunks: Sequence[Chunk]) -> dict[str, list[object]] | None:
     """Put the log probabilities of all tokens into one list."""
     parts = [msgspec.json.decode(chunk.logprobs) for chunk in chunks if chunk.logprobs is not None]
     tokens = [token for part in parts if part for token in part.get("content") or []]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from inference.catalog import snapshots
+from inference.catalog.snapshots import Catalog
 
 # Claude Code offers models whose ids begin so.
 PREFIX: Final = "anthropic--"
@@ -20,7 +20,7 @@ def id_in(name: str) -> str:
     return name.removeprefix(PREFIX).replace(_SLASH, "/", 1)
 
 
-async def model_named(name: str) -> str:
+async def model_named(catalog: Catalog, name: str) -> str:
     """Return the id of the model that is meant; the name itself where there is none."""
-    models = await snapshots.every()
+    models = await catalog.every()
     return name if name in models or id_in(name) not in models else id_in(name)

@@ -28,15 +28,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     parent = Parent()
     parent.end_with(_end)
-    # Late: it builds the whole site.
-    from config.asgi import application
+    # Late: it builds the whole site. First, too: the others need Django to be set up.
+    from config.asgi import application  # noqa: I001
+    from config import lifecycle
     from config.serving import run
     from core import ids
-    from inference.concurrency import admission, local
+    from inference.concurrency import local
     from playground import peers
 
     ids.name_process(given.name)
-    admission.share(peers.folder() / local.FILE_NAME, given.column)
+    lifecycle.count_together(peers.folder() / local.FILE_NAME, given.column)
     run(application, socket.socket(fileno=given.listener), given.server, lambda: parent.tell("ready"))
 
 

@@ -26,7 +26,7 @@ from inference.transport.client import HttpClient
 ASK_SECONDS: Final = 5.0
 """What an operator who asks servers again waits at most for all of them together."""
 
-_LIVE: Final = ("state", "trust", "in_flight", "waiting", "tokens_per_second", "last_error")
+_LIVE: Final = ("state", "breaker", "in_flight", "waiting", "tokens_per_second", "last_error")
 
 
 @admin.register(Endpoint)
@@ -34,7 +34,7 @@ class EndpointPanel(HostedPages):
     """Servers, with what all processes know of them as of a few seconds ago."""
 
     form = EndpointForm
-    list_display = ["base_url", "model", "state_and_trust", "in_flight", "waiting", "tokens_per_second", "last_error"]
+    list_display = ["base_url", "model", "state_and_breaker", "in_flight", "waiting", "tokens_per_second", "last_error"]
     list_select_related = ["model"]
     search_fields = ["base_url", "model__id"]
     ordering = ["model_id", "pk"]
@@ -75,27 +75,27 @@ class EndpointPanel(HostedPages):
         return format_html('<span class="health health-{}">{}</span>', live.word, live.label)
 
     @admin.display(description="state")
-    def state_and_trust(self, endpoint: Any) -> SafeString:
-        """Return how the endpoint is, and how far it is trusted where that is less than fully."""
+    def state_and_breaker(self, endpoint: Any) -> SafeString:
+        """Return how the endpoint is, and its circuit breaker where that is not closed."""
         live: EndpointState = endpoint.live
         state = self.state(endpoint)
-        return state if live.circuit is CircuitState.TRUSTED else format_html("{}<br>{}", state, live.trust)
+        return state if live.circuit is CircuitState.CLOSED else format_html("{}<br>{}", state, live.breaker)
 
-    @admin.display
-    def trust(self, endpoint: Any) -> str:
-        """Return how far requests are sent there."""
+    @admin.display(description="circuit breaker")
+    def breaker(self, endpoint: Any) -> str:
+        """Return whether requests are sent there."""
         live: EndpointState = endpoint.live
-        return live.trust
+        return live.breaker
 
     @admin.display
     def in_flight(self, endpoint: Any) -> str:
-        """Return how many of its places are taken."""
+        """Return how many of its slots are taken."""
         live: EndpointState = endpoint.live
-        return f"{live.running} of {live.places}"
+        return f"{live.running} of {live.slots}"
 
     @admin.display(description="waiting")
     def waiting(self, endpoint: Any) -> str:
-        """Return how many wait in line for the model, whichever of its endpoints they will get."""
+        """Return how many wait for the model, whichever of its endpoints they will get."""
         live: EndpointState = endpoint.live
         return str(live.waiting)
 
@@ -107,7 +107,7 @@ class EndpointPanel(HostedPages):
 
     @admin.display
     def last_error(self, endpoint: Any) -> str:
-        """Return how it let us down last, and how long ago."""
+        """Return how it failed last, and how long ago."""
         live: EndpointState = endpoint.live
         return f"{live.last_failure.error} ({timesince(live.last_failure.at)} ago)" if live.last_failure else "-"
 

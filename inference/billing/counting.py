@@ -1,6 +1,7 @@
 """How many tokens were delivered: the engine's own counts, else its tokenizer, else an estimate that says so."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
 from inference.billing import prompt
@@ -9,7 +10,6 @@ from inference.chunks import NOTHING, Chunk, Usage
 from inference.engines.base import Engine
 from inference.errors import EngineError
 from inference.models import Run
-from inference.runs.buffer import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +30,32 @@ class Sense(NamedTuple):
 _ANY: Final = Sense()
 
 
-async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, sense: Sense = _ANY) -> Counted:
-    """Return the usage of the first ``up_to`` chunks and where the figures come from.
+class TokenCounter:
+    """Counts as the engine does that answers a chat, or before one does, that most likely will."""
+
+    __slots__ = ("chat", "context_tokens", "engine")
+
+    def __init__(self, chat: Chat, engine: Engine, context_tokens: int) -> None:
+        self.chat = chat
+        self.engine = engine
+        self.context_tokens = context_tokens
+
+    async def count_text(self, text: str) -> int | None:
+        """Count plain text; None where the engine has no way to tell. Raises EngineError."""
+        return await self.engine.count_text(text)
+
+    async def count_prompt(self) -> int | None:
+        """Count the templated prompt; None where the engine has no way to tell. Raises EngineError."""
+        return await self.engine.count_prompt(self.chat)
+
+
+async def count(chunks: Sequence[Chunk], up_to: int, chat: Chat, engine: Engine | None, sense: Sense = _ANY) -> Counted:
+    """Return the usage of the first ``up_to`` chunks and where the figures come from. Waits only to ask the engine.
 
     Without output there is no usage: nothing delivered is nothing charged. Without an engine, nobody is asked: what the
     answer does not tell is estimated. An engine's counts that make no sense are no counts.
     """
-    taken = answer.chunks[:up_to]
+    taken = chunks[:up_to]
     outputs = last = 0
     for number, chunk in enumerate(taken, start=1):
         if chunk.has_output:
@@ -45,7 +64,7 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
         return NOTHING, Run.Counting.ENGINE
     # The counts that ride on the last piece of output, or behind it when nothing was left undelivered in between.
     counts: Usage | None = None
-    for number, chunk in enumerate(answer.chunks[last - 1 :], start=last):
+    for number, chunk in enumerate(chunks[last - 1 :], start=last):
         if number > last and chunk.has_output:
             break
         usage = told(chunk, sense, outputs)
@@ -54,7 +73,7 @@ async def count(answer: Answer, up_to: int, chat: Chat, engine: Engine | None, s
             counts = usage
     if counts:
         return counts, Run.Counting.ENGINE
-    return await _recount(taken, chat, engine, _Known.of(answer, last, sense), sense)
+    return await _recount(taken, chat, engine, _Known.of(chunks, last, sense), sense)
 
 
 def told(chunk: Chunk, sense: Sense = _ANY, outputs: int = 0) -> Usage | None:
@@ -87,9 +106,9 @@ class _Known(NamedTuple):
     behind: Usage | None
 
     @classmethod
-    def of(cls, answer: Answer, last: int, sense: Sense) -> Self:
+    def of(cls, chunks: Sequence[Chunk], last: int, sense: Sense) -> Self:
         """Look for the counts nearest to chunk number ``last`` on either side."""
-        numbered = [(number, chunk.usage) for number, chunk in enumerate(answer.chunks, start=1)]
+        numbered = [(number, chunk.usage) for number, chunk in enumerate(chunks, start=1)]
         sensible = [(number, usage) for number, usage in numbered if usage and _fits(usage, sense)]
         before = next((usage for number, usage in reversed(sensible) if number < last), None)
         behind = next((usage for number, usage in sensible if number > last and usage.completion_tokens), None)
@@ -112,7 +131,7 @@ def text_of(chunk: Chunk) -> str:
     return f"{chunk.reasoning or ''}{chunk.content or ''}{chunk.refusal or ''}{called}"
 
 
-async def _recount(taken: list[Chunk], chat: Chat, engine: Engine | None, known: _Known, sense: Sense) -> Counted:
+async def _recount(taken: Sequence[Chunk], chat: Chat, engine: Engine | None, known: _Known, sense: Sense) -> Counted:
     """Count the delivered text with the engine's tokenizer; the prompt too, where the engine has not yet told."""
     text = "".join(text_of(chunk) for chunk in taken)
     size_bytes = len(text.encode())

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from django.conf import settings
 
 from credits import ledger
 from credits.errors import InsufficientCredits, LedgerError
-from inference.billing.counting import Sense, text_of, told
+from inference.billing.counting import Sense, TokenCounter, text_of, told
 from inference.billing.pricing import Rates
 from inference.chunks import Chunk
 from inference.errors import EngineError
-from inference.routing.route import Route
+from inference.limits import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +45,24 @@ class Funds:
     """
 
     def __init__(
-        self, hold: ledger.Held, completion_tokens: int, engine_limit: int | None, clamped_to: int | None = None
+        self,
+        hold: ledger.Held,
+        completion_tokens: int,
+        engine_limit: int | None,
+        clamped_to: int | None = None,
+        *,
+        limits: Limits,
     ) -> None:
         self.hold = hold
         self.completion_tokens = completion_tokens
         self.engine_limit = engine_limit
         self.clamped_to = clamped_to
+        self._limits = limits
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the hold is being extended."""
+        return False
 
     def covers(self, chunks: list[Chunk]) -> bool:
         """Whether these are paid for, behind all that came before; if so, they are taken note of."""
@@ -63,13 +75,17 @@ class Funds:
     async def rest(self) -> None:
         """Wait until the hold does not change any more."""
 
-    async def prolong(self) -> None:
-        """Have the hold live on for HOLD_GRACE_SECONDS; for readers that are slower than its run."""
-        try:
-            self.hold = await ledger.extend(self.hold.id, 0, seconds=settings.HOLD_GRACE_SECONDS)
-        except LedgerError:
+    def prolong(self) -> None:
+        """Have the hold live on for HOLD_GRACE_SECONDS; for subscribers that are slower than its run."""
+        prolonged = ledger.prepare_extension(self.hold.id, 0, seconds=self._limits.hold_grace_seconds)
+        ledger.submit(prolonged, asyncio.get_running_loop(), self._prolonged)
+
+    def _prolonged(self, outcome: Any) -> None:
+        if isinstance(outcome, Exception):
             # It lives until it expires; then the charge takes what is there.
-            logger.exception("the hold of a run that is still read could not be prolonged")
+            logger.error("the hold of a run that is still read could not be prolonged", exc_info=outcome)
+        else:
+            self.hold = outcome
 
     def charge_nano(self, cost_nano: int) -> int:
         """Return what is charged: never more than was set aside, whatever the engine says in the end."""
@@ -90,14 +106,14 @@ class GrowingFunds(Funds):
         engine_limit: int | None,
         *,
         quote: Quote,
-        route: Route,
+        counter: TokenCounter,
+        limits: Limits,
     ) -> None:
-        super().__init__(hold, completion_tokens, engine_limit)
-        self._sense = Sense(route.model.context_tokens, completion_tokens)
+        super().__init__(hold, completion_tokens, engine_limit, limits=limits)
+        self._sense = Sense(counter.context_tokens, completion_tokens)
         self._quote = quote
-        # Whoever answers in the end counts.
-        self._route = route
-        self._slice_nano = quote.nano(settings.SLICE_TOKENS) - quote.nano(0)
+        self._counter = counter
+        self._slice_nano = quote.nano(limits.slice_tokens) - quote.nano(0)
         self._tokens = 0
         # How many pieces of output are paid for.
         self._outputs = 0
@@ -105,6 +121,11 @@ class GrowingFunds(Funds):
         self._growth: asyncio.Task[None] | None = None
         # Why it did not grow when it was last tried; after that, only need is a reason to try again.
         self._refusal: LedgerError | None = None
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the hold is being extended."""
+        return self._growth is not None
 
     def covers(self, chunks: list[Chunk]) -> bool:
         """Whether these are paid for; begins to grow when less than half a slice is left."""
@@ -158,7 +179,7 @@ class GrowingFunds(Funds):
         more_comes = chunks[-1].has_output and not chunks[-1].finish_reason
         may_grow = self._refusal is None and (self._growth is None or self._growth.done())
         if 2 * left_nano < self._slice_nano and more_comes and may_grow:
-            self._begin_to_grow(self._needed_nano(quote, tokens + settings.MINIMUM_ANSWER_TOKENS))
+            self._begin_to_grow(self._needed_nano(quote, tokens + self._limits.minimum_answer_tokens))
         return True
 
     async def _afford(self, chunk: Chunk) -> None:
@@ -171,7 +192,7 @@ class GrowingFunds(Funds):
         if self._accept([chunk], quote, tokens):
             return
         quote, tokens = await self._counted(chunk, quote, tokens)
-        give_up_at = asyncio.get_running_loop().time() + settings.SLICE_WAIT_SECONDS
+        give_up_at = asyncio.get_running_loop().time() + self._limits.slice_wait_seconds
         while not self._accept([chunk], quote, tokens):
             await self._grow(self._needed_nano(quote, tokens))
             if self._refusal:
@@ -192,8 +213,8 @@ class GrowingFunds(Funds):
         # A token without text is part of the next one with text, or else hidden.
         silent = next((count for count, each in enumerate(reversed(chunks)) if each.has_output), len(chunks))
         try:
-            spoken = await self._route.engine.count_text("".join(map(text_of, chunks)))
-            prompted = None if quote.is_exact else await self._route.engine.count_prompt(self._route.chat)
+            spoken = await self._counter.count_text("".join(map(text_of, chunks)))
+            prompted = None if quote.is_exact else await self._counter.count_prompt()
         except EngineError:
             return quote, tokens
         if spoken is not None:
@@ -219,7 +240,7 @@ class GrowingFunds(Funds):
             self._growth = asyncio.get_running_loop().create_task(self._extend(max(1, least_nano), most_nano))
 
     async def _extend(self, least_nano: int, most_nano: int) -> None:
-        seconds = settings.RUN_SECONDS + settings.HOLD_GRACE_SECONDS
+        seconds = self._limits.run_seconds + self._limits.hold_grace_seconds
         try:
             self.hold = await ledger.extend(self.hold.id, most_nano, seconds=seconds, minimum_nano=least_nano)
             self._refusal = None

@@ -2,111 +2,72 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import NamedTuple
-
-from django.conf import settings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
 from credits import ledger
 from credits.errors import LedgerError, LedgerUnavailable, OperationRefused, SettlementJournaled
 from inference.billing import counting
+from inference.billing.counting import Counted, Sense, TokenCounter
 from inference.billing.funds import Funds
-from inference.billing.pricing import Rates
-from inference.engines.base import Engine
-from inference.routing.route import Route
-from inference.runs.buffer import Answer
-from inference.runs.idempotency_keys import Claim
-from inference.runs.receipt import Receipt
+from inference.chunks import Chunk
 
 logger = logging.getLogger(__name__)
 
 
-class Bill(NamedTuple):
-    """What a run has to be charged for, by whom it was answered, who pays, and at what price."""
-
-    receipt: Receipt
-    answer: Answer
-    route: Route
-    funds: Funds
-    rates: Rates
-
-
-async def close(bill: Bill | None, claim: Claim | None) -> None:
-    """Settle a finished run, unless it never held anything; a claim that got no answer is given up."""
+async def count(
+    chunks: Sequence[Chunk], delivered: int, counter: TokenCounter, funds: Funds, image_tokens: int | None
+) -> Counted:
+    """Return what was delivered, in tokens; if the process ends meanwhile, nobody is asked."""
+    sense = Sense(counter.context_tokens, funds.completion_tokens, image_tokens)
     try:
-        if bill:
-            await _settle(bill, claim)
-    finally:
-        if claim:
-            await claim.end()
-
-
-async def _settle(bill: Bill, claim: Claim | None) -> None:
-    """Charge what was delivered, and write the run's row in the same transaction."""
-    receipt, funds = bill.receipt, bill.funds
-    try:
-        await _drained(bill.answer, funds)
-        usage, receipt.counting = await _count(bill, bill.route.engine)
+        if funds.is_changing:
+            await funds.rest()
+        return await counting.count(chunks, delivered, counter.chat, counter.engine, sense)
     except asyncio.CancelledError:
-        # The process ends: nobody is waited for, and nobody asked.
-        usage, receipt.counting = await _count(bill, None)
-    receipt.usage = usage
-    receipt.generated_tokens = max(receipt.generated_tokens, usage.completion_tokens)
-    receipt.price_id, receipt.held_nano = bill.rates.price_id, funds.hold.amount_nano
-    receipt.cost_nano = funds.charge_nano(bill.rates.cost_nano(usage))
-    try:
-        await _charge(bill, claim)
-    except LedgerUnavailable as error:
-        logger.error(
-            "run %s could not be settled, and %d nano-credits are lost: %s", receipt.id, receipt.cost_nano, error
-        )
-    except LedgerError:
-        # The hold expires by itself; the loss is ours, and the log says which run it was.
-        logger.exception("run %s could not be settled", receipt.id)
+        return await counting.count(chunks, delivered, counter.chat, None, sense)
 
 
-async def _drained(answer: Answer, funds: Funds) -> None:
-    """Wait for the readers. The hold outlives the slowest, or its credits would be spent by another run meanwhile."""
-    await funds.rest()
-    while True:
-        try:
-            async with asyncio.timeout(settings.HOLD_GRACE_SECONDS / 2):
-                return await answer.drained()
-        except TimeoutError:
-            await funds.prolong()
+@dataclass(slots=True)
+class Settlement:
+    """One run's charge on its way into the ledger; ``on_done`` is told what row was written with it, if one was.
 
+    ``rows`` yields the run's row, and others to try where the database refuses that; the last try is without any, so
+    that a refused row does not take the charge with it.
+    """
 
-async def _count(bill: Bill, engine: Engine | None) -> counting.Counted:
-    answer, model = bill.answer, bill.route.model
-    sense = counting.Sense(model.context_tokens, bill.funds.completion_tokens, model.overhead.image)
-    return await counting.count(answer, answer.delivered, bill.route.chat, engine, sense)
+    run_id: str
+    hold_id: UUID
+    price_id: int
+    cost_nano: int
+    rows: Iterator[ledger.Write]
+    on_done: Callable[[ledger.Write | None], None]
+    _row: ledger.Write | None = field(default=None, init=False)
 
+    def submit(self) -> None:
+        """Settle the hold."""
+        self._row = next(self.rows, None)
+        settle = ledger.prepare_settlement(self.hold_id, self.cost_nano, price=str(self.price_id), write=self._row)
+        ledger.submit(settle, asyncio.get_running_loop(), self._settled)
 
-async def _charge(bill: Bill, claim: Claim | None) -> None:
-    """Settle; a row that the database will not have does not take the charge with it."""
-    receipt = bill.receipt
-    answer = claim.write(receipt, bill.answer) if claim else None
-    for row in _rows(receipt, answer):
-        try:
-            await ledger.settle(bill.funds.hold.id, receipt.cost_nano, price=str(receipt.price_id), write=row)
-        except SettlementJournaled:
+    def _settled(self, outcome: Any) -> None:
+        if isinstance(outcome, OperationRefused) and self._row:
+            reason = " ".join(str(outcome.__cause__ or outcome).split())
+            logger.warning("the row of run %s was refused: %s", self.run_id, reason)
+            self.submit()
+            return
+        if isinstance(outcome, SettlementJournaled):
             # With the row, and charged later; meanwhile nobody waits.
-            logger.warning("run %s is charged once the database takes writes", receipt.id)
-        except OperationRefused as error:
-            if row is None:
-                raise
-            reason = " ".join(str(error.__cause__ or error).split())
-            logger.warning("the row of run %s was refused: %s", receipt.id, reason)
-            continue
-        if claim:
-            claim.is_kept = bool(row and row.then)
-        return
-
-
-def _rows(receipt: Receipt, answer: ledger.Write | None) -> Iterator[ledger.Write | None]:
-    """Yield what may be written, from the best to nothing."""
-    yield receipt.write(answer)
-    # The endpoint may have been removed while it answered.
-    yield replace(receipt, endpoint_id=None).write(answer)
-    yield None
+            logger.warning("run %s is charged once the database takes writes", self.run_id)
+            self.on_done(self._row)
+            return
+        if isinstance(outcome, LedgerUnavailable):
+            logger.error(
+                "run %s could not be settled, and %d nano-credits are lost: %s", self.run_id, self.cost_nano, outcome
+            )
+        elif isinstance(outcome, LedgerError):
+            # The hold expires by itself; the loss is ours, and the log says which run it was.
+            logger.error("run %s could not be settled", self.run_id, exc_info=outcome)
+        self.on_done(None if isinstance(outcome, Exception) else self._row)

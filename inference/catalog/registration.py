@@ -14,7 +14,7 @@ from django.utils import timezone
 from inference.billing.template_measurement import Template
 from inference.engines.base import Description
 from inference.models import MAX_CONCURRENCY, MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
-from inference.transport.networks import PlaceRefused, check_host
+from inference.transport.networks import AddressRefused, check_host
 
 _MICROCREDITS = 1_000_000
 
@@ -88,7 +88,7 @@ def checked_base_url(url: str) -> str:
         raise ValidationError("An endpoint is an address such as http://10.0.0.5:8080, without a name or a key in it.")
     try:
         check_host(parts.hostname or "")
-    except PlaceRefused as error:
+    except AddressRefused as error:
         raise ValidationError(f"No engine may be at this address: {error}") from error
     return url.rstrip("/").removesuffix("/v1")
 

@@ -6,6 +6,7 @@ A change made anywhere is seen within one second (``core.changes``).
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from operator import attrgetter
 
 import msgspec
 from channels.db import database_sync_to_async
@@ -18,6 +19,7 @@ from inference.errors import ModelNotFound, UnsupportedParameter
 from inference.models import Endpoint, Model, Price
 
 TOPIC = "catalogue"
+_ADDRESS = attrgetter("kind", "base_url", "credential", "upstream_model")
 
 
 class EndpointSnapshot(msgspec.Struct, frozen=True):
@@ -32,6 +34,10 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"{self.kind} at {self.base_url}"
+
+    def speaks_as(self, other: "EndpointSnapshot") -> bool:
+        """Whether it is the same server to an engine, whatever else the catalogue says of it."""
+        return _ADDRESS(self) == _ADDRESS(other)
 
 
 class ModelSnapshot(msgspec.Struct, frozen=True):
@@ -58,34 +64,32 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
         raise ModelNotFound.named(self.id)
 
 
-class _Memory:
-    """What was read last, and the stamp under which it is still true."""
+class Catalog:
+    """The models that are not retired, as they were read last."""
 
-    stamp: int | None = None
-    models: dict[str, ModelSnapshot] = {}
+    def __init__(self) -> None:
+        # Under this stamp they are still true.
+        self._stamp: int | None = None
+        self._models: Mapping[str, ModelSnapshot] = {}
 
+    async def find(self, model_id: str) -> ModelSnapshot:
+        """Return a callable model. Raises ModelNotFound for an unknown or retired one."""
+        model = (await self.every()).get(model_id)
+        if model is None:
+            raise ModelNotFound.named(model_id)
+        return model
 
-async def find(model_id: str) -> ModelSnapshot:
-    """Return a callable model. Raises ModelNotFound for an unknown or retired one."""
-    model = (await every()).get(model_id)
-    if model is None:
-        raise ModelNotFound.named(model_id)
-    return model
+    async def every(self) -> Mapping[str, ModelSnapshot]:
+        """Return all, by id. Asks the database only after a change."""
+        stamp = changes.stamp(TOPIC)
+        if stamp is None or stamp != self._stamp:
+            self._models = await database_sync_to_async(_load)()
+            self._stamp = stamp
+        return self._models
 
-
-async def every() -> Mapping[str, ModelSnapshot]:
-    """Return all that are not retired, by id."""
-    stamp = changes.stamp(TOPIC)
-    models = _Memory.models
-    if stamp is None or stamp != _Memory.stamp:
-        models = await database_sync_to_async(_load)()
-        _Memory.stamp, _Memory.models = stamp, models
-    return models
-
-
-def newest(model: ModelSnapshot) -> ModelSnapshot:
-    """Return a model as it was read last, without asking anyone; one that was retired since then stays as it is."""
-    return _Memory.models.get(model.id, model)
+    def newest(self, model: ModelSnapshot) -> ModelSnapshot:
+        """Return a model as it was read last, without asking anyone; one that was retired since then stays as it is."""
+        return self._models.get(model.id, model)
 
 
 def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:

@@ -1,39 +1,54 @@
 """Who may start now: requests in flight per project and per user."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from accounts.caller import Caller
-from inference.concurrency.limits import limits_of
-from inference.concurrency.local import InFlight, InFlightHere, InFlightTogether
-from inference.concurrency.slots import Place
-from inference.concurrency.turnover import turnover_of
+from inference.concurrency.limits import ConcurrencyLimits
+from inference.concurrency.local import Holder
+from inference.concurrency.slots import Slot, Slots
+from inference.concurrency.turnover import Turnover, Turnovers
 from inference.errors import ConcurrencyLimited
 
-_in_flight: InFlight = InFlightHere()
+
+class Admission:
+    """Counts requests against their projects and their users while they live."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.limits = ConcurrencyLimits()
+        self._slots = slots
+        self._turnovers = Turnovers()
+
+    async def take(self, caller: Caller) -> "Admitted":
+        """Count a request, until what is returned is given back. Raises ConcurrencyLimited at either's limit.
+
+        Waits only for the database after a change, and for Redis.
+        """
+        limits = await self.limits.of(caller)
+        slot = Slot([("project", caller.project_id), ("user", caller.user_id)], self._slots)
+        at_limit = await slot.take(limits)
+        if at_limit is not None:
+            raise self.refusal(slot.holders[at_limit], limits[at_limit])
+        return Admitted(slot, [self._turnovers.of(holder) for holder in slot.holders])
+
+    def refusal(self, holder: Holder, limit: int, running: int | None = None) -> ConcurrencyLimited:
+        """Return what one hears who finds so many in flight already, with when one of them will probably have ended."""
+        retry_after_seconds = self._turnovers.of(holder).retry_after_seconds(running or limit)
+        return ConcurrencyLimited.at(limit, retry_after_seconds)
 
 
-def share(path: Path, column: int) -> None:
-    """Count together with the machine's other processes that have a column in this file; before the first request."""
-    global _in_flight  # noqa: PLW0603
-    _in_flight = InFlightTogether(path, column)
+class Admitted:
+    """One request in flight."""
 
+    __slots__ = ("_numbered", "_slot")
 
-@asynccontextmanager
-async def place(caller: Caller) -> AsyncIterator[None]:
-    """Count a request against its project and its user while it lives. Raises ConcurrencyLimited at either's limit."""
-    limits = await limits_of(caller)
-    taken = Place([("project", caller.project_id), ("user", caller.user_id)], _in_flight)
-    at_limit = await taken.take(limits)
-    if at_limit is not None:
-        limit = limits[at_limit]
-        raise ConcurrencyLimited.at(limit, turnover_of(taken.holders[at_limit]).retry_after_seconds(limit))
-    turnovers = [turnover_of(holder) for holder in taken.holders]
-    numbers = [turnover.begin() for turnover in turnovers]
-    try:
-        yield
-    finally:
-        taken.give_back()
-        for turnover, number in zip(turnovers, numbers, strict=True):
-            turnover.end(number)
+    def __init__(self, slot: Slot, turnovers: Sequence[Turnover]) -> None:
+        self._slot: Slot | None = slot
+        self._numbered = [(turnover, turnover.begin()) for turnover in turnovers]
+
+    def give_back(self) -> None:
+        """Count it no more; a second time changes nothing."""
+        if self._slot:
+            self._slot.give_back()
+            self._slot = None
+            for turnover, number in self._numbered:
+                turnover.end(number)

@@ -22,25 +22,30 @@ class Limits(NamedTuple):
     user: int
 
 
-class _Memory:
-    """What operators set, by project and by user, and the stamp under which it is still true."""
+class ConcurrencyLimits:
+    """What operators set, by project and by user, as it was read last; where they set none, the settings decide."""
 
-    stamp: int | None = None
-    projects: dict[int, int] = {}
-    users: dict[int, int] = {}
+    def __init__(self) -> None:
+        # Under this stamp it is still true.
+        self._stamp: int | None = None
+        self._projects: dict[int, int] = {}
+        self._users: dict[int, int] = {}
+        self.read_settings()
 
+    def read_settings(self) -> None:
+        """Take what holds where operators set nothing."""
+        self._default = Limits(settings.PROJECT_CONCURRENCY, settings.USER_CONCURRENCY)
 
-async def limits_of(caller: Caller) -> Limits:
-    """Return the limits that hold for a caller now; where operators set none, those of the settings."""
-    stamp = changes.stamp(TOPIC)
-    projects, users = _Memory.projects, _Memory.users
-    if stamp is None or stamp != _Memory.stamp:
-        projects, users = await database_sync_to_async(_load)()
-        _Memory.stamp, _Memory.projects, _Memory.users = stamp, projects, users
-    return Limits(
-        projects.get(caller.project_id, settings.PROJECT_CONCURRENCY),
-        users.get(caller.user_id, settings.USER_CONCURRENCY),
-    )
+    async def of(self, caller: Caller) -> Limits:
+        """Return the limits that hold for a caller now. Asks the database only after a change."""
+        stamp = changes.stamp(TOPIC)
+        projects, users = self._projects, self._users
+        if stamp is None or stamp != self._stamp:
+            projects, users = await database_sync_to_async(_load)()
+            self._stamp, self._projects, self._users = stamp, projects, users
+        return Limits(
+            projects.get(caller.project_id, self._default.project), users.get(caller.user_id, self._default.user)
+        )
 
 
 def _load() -> tuple[dict[int, int], dict[int, int]]:

@@ -40,9 +40,9 @@ class InFlightHere:
 
     def take(self, holders: Sequence[Holder], limits: Sequence[int]) -> int | None:
         """Do as ``InFlight`` says."""
-        for place, (holder, limit) in enumerate(zip(holders, limits, strict=True)):
+        for number, (holder, limit) in enumerate(zip(holders, limits, strict=True)):
             if self._counts[holder] >= limit:
-                return place
+                return number
         self._counts.update(holders)
         return None
 
@@ -71,9 +71,9 @@ class InFlightTogether:
         """Do as ``InFlight`` says."""
         rows = [_row(holder) for holder in holders]
         with _locked(self._file):
-            for place, (row, limit) in enumerate(zip(rows, limits, strict=True)):
+            for number, (row, limit) in enumerate(zip(rows, limits, strict=True)):
                 if sum(self._counts[column + row] for column in self._columns) >= limit:
-                    return place
+                    return number
             for row in rows:
                 self._counts[self._mine + row] += 1
         return None

@@ -1,6 +1,6 @@
-"""The places that are taken in every process of every machine, as one Redis knows them.
+"""The slots that are taken in every process of every machine, as one Redis knows them.
 
-Each holder has a sorted set: who has a place, and until when. A process renews its own while it lives, so those of a
+Each holder has a sorted set: who has a slot, and until when. A process renews its own while it lives, so those of a
 killed one are free LEASE_SECONDS later, and all are known again soon after Redis has lost its memory. What is asked
 while an answer is under way goes into the next question, in order, so that nothing overtakes anything.
 """
@@ -19,7 +19,7 @@ from django.conf import settings
 from core import redis
 from core.redis import PREFIX, RedisAway
 from inference.concurrency.local import Holder
-from inference.concurrency.slots import Place
+from inference.concurrency.slots import Slot
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ RENEWALS: Final = 3
 MAX_DOUBTFUL: Final = 10_000
 WRITTEN: Final = f"{PREFIX}in-flight"
 
-# Takes a list of operations: [take | keep | give, member, places in KEYS, limits]. Returns for each the place among its
-# keys of the first that is at its limit, from 1, or 0. All of it is one step, by Redis's clock.
+# Takes a list of operations: [take | keep | give, member, positions in KEYS, limits]. Returns for each the position
+# among its keys of the first that is at its limit, from 1, or 0. All of it is one step, by Redis's clock.
 SCRIPT: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -43,9 +43,9 @@ for number, operation in ipairs(cjson.decode(ARGV[2])) do
   local kind, member, keys, limits = unpack(operation)
   local full = 0
   if kind == 'take' then
-    for place, key in ipairs(keys) do
+    for number, key in ipairs(keys) do
       redis.call('ZREMRANGEBYSCORE', KEYS[key], '-inf', now)
-      if full == 0 and redis.call('ZCARD', KEYS[key]) >= limits[place] then full = place end
+      if full == 0 and redis.call('ZCARD', KEYS[key]) >= limits[number] then full = number end
     end
   end
   for _, key in ipairs(keys) do
@@ -71,17 +71,17 @@ class _Operation(NamedTuple):
     answer: "asyncio.Future[int | None] | None" = None
 
 
-class RedisPlaces:
+class RedisSlots:
     """This process's part in it, for the event loop on which it is entered."""
 
     def __init__(self, lease_seconds: float = LEASE_SECONDS) -> None:
         self._lease_seconds = lease_seconds
         self._client = redis.client(settings.REDIS_URL)
         self._script = self._client.register_script(SCRIPT)
-        # Not the process's name: that is short, and two with the same must not share places.
+        # Not the process's name: that is short, and two with the same must not share slots.
         self._process = secrets.token_hex(16)
         self._numbers = count(1)
-        self._members: dict[Place, str] = {}
+        self._members: dict[Slot, str] = {}
         # Members that Redis has, or may have, since a question was not answered.
         self._doubtful: dict[str, Sequence[Holder]] = {}
         self._waiting: list[_Operation] = []
@@ -99,42 +99,42 @@ class RedisPlaces:
     async def __aexit__(self, *error: object) -> None:
         """Leave nothing behind."""
         self._renewing.cancel()
-        for place in list(self._members):
-            self.give_back(place)
+        for slot in list(self._members):
+            self.give_back(slot)
         self._is_ending = True
         self._wake.set()
         await asyncio.gather(self._speaking, self._renewing, return_exceptions=True)
         await self._client.aclose()
 
-    async def take(self, place: Place, limits: Sequence[int]) -> int | None:
-        """Do as ``Place.take`` says. Raises RedisAway."""
+    async def take(self, slot: Slot, limits: Sequence[int]) -> int | None:
+        """Do as ``Slot.take`` says. Raises RedisAway."""
         if not self._is_here:
             raise RedisAway
         member = self._new_member()
         answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._tell(_Operation("take", member, place.holders, limits, answer))
+        self._tell(_Operation("take", member, slot.holders, limits, answer))
         try:
             full = await answer
         except asyncio.CancelledError:
             # It may have been granted already.
-            self._give(member, place.holders)
+            self._give(member, slot.holders)
             raise
         if full is None:
             raise RedisAway
         if full:
             return full - 1
-        self._members[place] = member
+        self._members[slot] = member
         return None
 
-    def add(self, place: Place) -> None:
-        """Count a place that was taken while Redis was away, from when it is back."""
-        self._members[place] = self._new_member()
+    def add(self, slot: Slot) -> None:
+        """Count a slot that was taken while Redis was away, from when it is back."""
+        self._members[slot] = self._new_member()
 
-    def give_back(self, place: Place) -> None:
-        """Let another have the place; if Redis is away, its lease ends."""
-        member = self._members.pop(place, None)
+    def give_back(self, slot: Slot) -> None:
+        """Let another have the slot; if Redis is away, its lease ends."""
+        member = self._members.pop(slot, None)
         if member:
-            self._give(member, place.holders)
+            self._give(member, slot.holders)
 
     def _new_member(self) -> str:
         return f"{self._process}:{next(self._numbers)}"
@@ -153,7 +153,7 @@ class RedisPlaces:
             try:
                 await self._send()
             except Exception:
-                logger.exception("The places of other machines are not known until the next renewal")
+                logger.exception("The slots of other machines are not known until the next renewal")
 
     async def _renew(self) -> None:
         """Have the leases renewed in time; while Redis is away, this is what finds it back."""
@@ -187,7 +187,7 @@ class RedisPlaces:
                     operation.answer.set_result(full)
 
     def _kept(self) -> list[_Operation]:
-        return [_Operation("keep", member, place.holders) for place, member in self._members.items()]
+        return [_Operation("keep", member, slot.holders) for slot, member in self._members.items()]
 
     def _ended(self) -> list[_Operation]:
         """Give back what ended while Redis was away: it would count for a lease from its last renewal."""
@@ -200,15 +200,15 @@ class RedisPlaces:
             del self._doubtful[member]
 
     async def _ask(self, operations: Sequence[_Operation]) -> list[int]:
-        places = {WRITTEN: 1}
+        positions = {WRITTEN: 1}
         told = [
-            (kind, member, [places.setdefault(_key(holder), len(places) + 1) for holder in holders], list(limits))
+            (kind, member, [positions.setdefault(_key(holder), len(positions) + 1) for holder in holders], list(limits))
             for kind, member, holders, limits, _ in operations
         ]
         with redis.asking(even_if_away=True):
             async with asyncio.timeout(settings.REDIS_SECONDS):
                 answers: list[int] = await self._script(
-                    keys=list(places), args=[round(self._lease_seconds * 1000), msgspec.json.encode(told)]
+                    keys=list(positions), args=[round(self._lease_seconds * 1000), msgspec.json.encode(told)]
                 )
                 return answers
 

@@ -57,16 +57,19 @@ class Turnover:
         return 1
 
 
-_turnovers: OrderedDict[Hashable, Turnover] = OrderedDict()
+class Turnovers:
+    """The turnover of each project and user; that of one who has not called for long may be forgotten."""
 
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Turnover] = OrderedDict()
 
-def turnover_of(holder: Hashable) -> Turnover:
-    """Return the turnover of a project or a user; that of one who has not called for long may be forgotten."""
-    turnover = _turnovers.get(holder)
-    if turnover is None:
-        turnover = _turnovers[holder] = Turnover()
-        if len(_turnovers) > MAX_REMEMBERED:
-            _turnovers.popitem(last=False)
-    else:
-        _turnovers.move_to_end(holder)
-    return turnover
+    def of(self, holder: Hashable) -> Turnover:
+        """Return the turnover of a project or a user."""
+        turnover = self._known.get(holder)
+        if turnover is None:
+            turnover = self._known[holder] = Turnover()
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(holder)
+        return turnover

@@ -1,30 +1,41 @@
-"""Whether a replica is trusted: closed while it works, open after it failed, half-open while one request tries it."""
+"""Whether a replica is called: closed while it works, open after it failed, half-open while one request tries it.
+
+Half-open lets one request through, and what becomes of it decides.
+"""
 
 import time
 from enum import IntEnum
 from typing import Final
 
-# Failures in a row until a replica that does answer, but badly, is left alone: before the first token without a first
-# token in between, or behind it without a whole answer in between.
-FAILURES_BORNE: Final = 3
-# For how long, at first; it doubles each time up to the longest, so a replica is tried again in time.
-SHORTEST_SECONDS: Final = 2.0
-LONGEST_SECONDS: Final = 16.0
+# Failures in a row that open it, of a replica that does answer, but badly: before the first token without a first token
+# in between, or behind it without a whole answer in between.
+FAILURE_THRESHOLD: Final = 3
+# How long it stays open, at first; that doubles each time up to the longest, so a replica is tried again in time.
+RECOVERY_SECONDS: Final = 2.0
+MAX_RECOVERY_SECONDS: Final = 16.0
 
 
 class CircuitState(IntEnum):
-    """How far a replica is trusted, from best to worst."""
+    """From best to worst."""
 
-    TRUSTED = 0
-    # One request tries it, and nobody else is sent there.
-    TRIED = 1
-    # The next request that comes by tries it.
-    DUE = 2
-    LEFT_ALONE = 3
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
 
 
-class Circuit:
-    """The breaker of one replica. Half-open lets one request through, and its outcome decides."""
+class CircuitBreaker:
+    """The breaker of one replica."""
+
+    __slots__ = (
+        "_breaks",
+        "_failures",
+        "_is_absent",
+        "_is_unwell",
+        "_open_until",
+        "_openings",
+        "_trial",
+        "_trials",
+    )
 
     def __init__(self) -> None:
         self._failures = 0
@@ -34,84 +45,83 @@ class Circuit:
         self._trials = 0
         # The number of the trial that is under way.
         self._trial: int | None = None
-        self._is_silent = False
-        # It was left alone because it was not there, not because it answers badly.
-        self._is_away = False
+        self._is_unwell = False
+        # It opened because the replica was not there, not because it answers badly.
+        self._is_absent = False
 
     @property
     def state(self) -> CircuitState:
-        """How far it is trusted now."""
+        """How it is now."""
         if self._open_until is None:
-            return CircuitState.TRUSTED
-        if self._trial is not None:
-            return CircuitState.TRIED
-        return CircuitState.DUE if self.lets_through else CircuitState.LEFT_ALONE
+            return CircuitState.CLOSED
+        return CircuitState.HALF_OPEN if self._trial is not None or self.allows_request else CircuitState.OPEN
 
     @property
-    def left_alone_seconds(self) -> float:
-        """For how long it is still left alone."""
+    def open_seconds(self) -> float:
+        """For how long it stays open."""
         return max(0.0, self._open_until - time.monotonic()) if self._open_until is not None else 0.0
 
     @property
-    def lets_through(self) -> bool:
-        """Whether a request may go now; the one that goes calls ``attempt``."""
+    def allows_request(self) -> bool:
+        """Whether a request may go now; the one that goes calls ``begin_request``."""
         if self._open_until is None:
             return True
-        return time.monotonic() >= self._open_until and self._trial is None and not self._is_silent
+        return time.monotonic() >= self._open_until and self._trial is None and not self._is_unwell
 
-    def attempt(self) -> int | None:
-        """Note that a request goes; while it is open, this is the trial, whose number is returned."""
+    def begin_request(self) -> int | None:
+        """Note that a request goes; while the breaker is not closed it is the trial, whose number is returned."""
         if self._open_until is None:
             return None
         self._trials += 1
         self._trial = self._trials
         return self._trial
 
-    def give_up(self, trial: int) -> None:
-        """Note that a trial ended; if it was still to prove something, another one may."""
+    def end_trial(self, trial: int) -> None:
+        """Note that a trial is over; if nothing came of it, another one may begin."""
         if self._trial == trial:
             self._trial = None
 
-    def begin(self) -> None:
-        """Trust it again: it begins to answer."""
+    def record_first_token(self) -> None:
+        """Close it: the replica begins to answer."""
         self._failures = 0
-        self._open_until, self._trial, self._is_silent = None, None, False
+        self._open_until, self._trial, self._is_unwell = None, None, False
 
-    def succeed(self) -> None:
-        """Forget its past: it gave a whole answer."""
+    def record_success(self) -> None:
+        """Forget the past: the replica gave a whole answer."""
         self._breaks = self._openings = 0
 
-    def break_off(self) -> None:
-        """Note that an answer broke off."""
-        self._breaks += 1
-        if self._breaks >= FAILURES_BORNE:
-            self._open(is_away=False)
-
-    def fail(self, *, at_once: bool) -> None:
-        """Note a failure; ``at_once`` for one that leaves no doubt, such as a refused connection."""
+    def record_failure(self, *, has_begun: bool = False, is_absent: bool = False) -> None:
+        """Count a failure, before the first token or behind it; that of one ``is_absent`` leaves no doubt."""
+        if has_begun:
+            self._breaks += 1
+            if self._breaks >= FAILURE_THRESHOLD:
+                self._open(is_absent=False)
+            return
         self._failures += 1
-        if at_once or self._trial is not None or self._failures >= FAILURES_BORNE:
-            self._open(is_away=at_once)
+        if is_absent or self._trial is not None or self._failures >= FAILURE_THRESHOLD:
+            self._open(is_absent=is_absent)
 
-    def fall_silent(self) -> None:
-        """Let nobody try it until it says that it is well: whoever tried would wait in vain."""
-        self._is_silent = True
-        self._is_away = True
+    def record_health_check(self, *, is_well: bool) -> None:
+        """Note what the replica says of itself.
+
+        While it does not say that it is well nobody tries it: whoever did would wait in vain. Once it does, one that
+        was absent is tried at once.
+        """
+        self._is_unwell = not is_well
+        if is_well:
+            if self._is_absent and self._open_until is not None:
+                self._open_until = min(self._open_until, time.monotonic())
+            return
+        self._is_absent = True
         if self._open_until is None:
-            self._open(is_away=True)
+            self._open(is_absent=True)
 
-    def invite(self) -> None:
-        """Note that the replica says that it is well: if it was away, the trial is allowed now."""
-        self._is_silent = False
-        if self._is_away and self._open_until is not None:
-            self._open_until = min(self._open_until, time.monotonic())
-
-    def _open(self, *, is_away: bool) -> None:
+    def _open(self, *, is_absent: bool) -> None:
         if self._open_until is not None and self._trial is None:
             # One of those who were there already when it was opened: they all fail together.
             return
-        self._is_away = is_away
-        seconds = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2**self._openings)
+        self._is_absent = is_absent
+        seconds = min(MAX_RECOVERY_SECONDS, RECOVERY_SECONDS * 2**self._openings)
         self._openings += 1
         self._failures, self._trial = 0, None
         self._open_until = time.monotonic() + seconds

@@ -15,20 +15,23 @@ CHECK_SECONDS: Final = 1.5
 REMEMBERED_SECONDS: Final = 5.0
 MAX_REMEMBERED: Final = 1_024
 
-# By everything the answer depends on: until when it holds, and the answer.
-_known: dict[EndpointSnapshot, tuple[float, bool]] = {}
+# By everything an answer depends on: until when it holds, and the answer.
+Known = dict[EndpointSnapshot, tuple[float, bool]]
 
 
-async def check(endpoints: Sequence[Endpoint]) -> dict[int, bool | None]:
-    """Return by id whether each endpoint is healthy; None for one that is switched off."""
+async def check(endpoints: Sequence[Endpoint], known: Known) -> dict[int, bool | None]:
+    """Return by id whether each endpoint is healthy; None for one that is switched off.
+
+    ``known`` remembers the answers.
+    """
     switched_on = [endpoint for endpoint in endpoints if endpoint.is_enabled]
-    answers = await asyncio.gather(*(_is_healthy(snapshot_of(endpoint)) for endpoint in switched_on))
+    answers = await asyncio.gather(*(_is_healthy(snapshot_of(endpoint), known) for endpoint in switched_on))
     found: dict[int, bool | None] = dict.fromkeys((endpoint.pk for endpoint in endpoints), None)
     return found | {endpoint.pk: answer for endpoint, answer in zip(switched_on, answers, strict=True)}
 
 
-async def _is_healthy(address: EndpointSnapshot) -> bool:
-    good_until, answer = _known.get(address, (0.0, False))
+async def _is_healthy(address: EndpointSnapshot, known: Known) -> bool:
+    good_until, answer = known.get(address, (0.0, False))
     if good_until > time.monotonic():
         return answer
     try:
@@ -36,7 +39,7 @@ async def _is_healthy(address: EndpointSnapshot) -> bool:
             answer = await engine_for(address, http).is_healthy()
     except TimeoutError:
         answer = False
-    if len(_known) >= MAX_REMEMBERED:
-        _known.clear()
-    _known[address] = (time.monotonic() + REMEMBERED_SECONDS, answer)
+    if len(known) >= MAX_REMEMBERED:
+        known.clear()
+    known[address] = (time.monotonic() + REMEMBERED_SECONDS, answer)
     return answer

@@ -6,57 +6,52 @@ from typing import Final
 
 from django.db import DatabaseError
 
-from inference.catalog import snapshots
-from inference.engines import engine_for
-from inference.routing import queue
-from inference.routing.replicas import Replica, replica_of
-from inference.transport import client
+from inference.routing.replicas import Replica
+from inference.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS: Final = 1.5
+CHECK_SECONDS: Final = 1.5
 """How often each replica is asked, and how long it may take to answer."""
-FAILURES_BORNE: Final = 1
-"""How often in a row a replica may not answer; one that is very busy can be late once."""
+FAILURE_THRESHOLD: Final = 2
+"""How often in a row a replica may fail to answer until it is not called any more; a busy one can be late once."""
 
 
-async def watch() -> None:
-    """Ask every replica of every model that has more than one, again and again, until cancelled.
+async def watch(runtime: Runtime) -> None:
+    """Check every replica of every model that has more than one, again and again, until cancelled.
 
-    A model's only endpoint is not asked: whatever is known of it, requests have nowhere else to go. Those who wait in
-    line hear of new and of drained replicas as often.
+    A model's only endpoint is not checked: whatever is known of it, requests have nowhere else to go. Queues hear of
+    new and of drained replicas as often.
     """
-    silent: dict[Replica, int] = {}
+    failures: dict[Replica, int] = {}
     while True:
-        await asyncio.sleep(PROBE_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
         try:
-            models = await snapshots.every()
+            models = await runtime.catalog.every()
         except DatabaseError:
-            logger.warning("the replicas are not looked after while the database is away")
+            logger.warning("the replicas are not checked while the database is away")
             continue
-        queue.hear(models)
+        runtime.queues.learn(models)
         several = [model.endpoints for model in models.values() if len(model.endpoints) > 1]
-        replicas = [replica_of(endpoint) for endpoints in several for endpoint in endpoints]
-        answers = await asyncio.gather(*(_answers(replica) for replica in replicas))
-        silent = {
-            replica: silent.get(replica, 0) + 1
+        replicas = [runtime.replicas.of(endpoint) for endpoints in several for endpoint in endpoints]
+        answers = await asyncio.gather(*(_is_well(replica) for replica in replicas))
+        failures = {
+            replica: failures.get(replica, 0) + 1
             for replica, is_well in zip(replicas, answers, strict=True)
-            if not _note(replica, is_well, silent.get(replica, 0))
+            if not _record(replica, failures.get(replica, 0), is_well=is_well)
         }
 
 
-def _note(replica: Replica, is_well: bool, silences: int) -> bool:
-    """Act on what a replica said of itself, or on how often before it said nothing."""
-    if is_well:
-        replica.circuit.invite()
-    elif silences >= FAILURES_BORNE:
-        replica.fall_silent()
+def _record(replica: Replica, failures: int, *, is_well: bool) -> bool:
+    """Note what a replica said of itself, or that it said nothing too often; ``failures`` is how often before."""
+    if is_well or failures + 1 >= FAILURE_THRESHOLD:
+        replica.record_health_check(is_well=is_well)
     return is_well
 
 
-async def _answers(replica: Replica) -> bool:
+async def _is_well(replica: Replica) -> bool:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            return await engine_for(replica.endpoint, client.shared()).is_healthy()
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await replica.engine.is_healthy()
     except TimeoutError:
         return False

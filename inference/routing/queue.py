@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from django.conf import settings
@@ -18,222 +18,252 @@ from django.conf import settings
 from inference.catalog.snapshots import ModelSnapshot
 from inference.errors import EngineOverloaded, EngineUnavailable
 from inference.routing.fair_share import Turns
-from inference.routing.replicas import Replica, choose, replica_of
+from inference.routing.replicas import Replica, Replicas, choose
 
 # From so many of the latest services the wait is estimated; older ones tell of another time of day.
 SERVICES_REMEMBERED: Final = 32
 
-
 _arrivals = itertools.count()
 
 
-class PlaceInLine(NamedTuple):
+class QueuePosition(NamedTuple):
     """How many are served up to this one, itself included, and about how long that takes; None before that is known."""
 
     position: int
     wait_seconds: int | None
 
 
-class Ticket:
-    """One request on its way to a place: whose it is, where its conversation's beginning is, and who failed it.
+class QueueEntry:
+    """One request that wants a slot: whose it is, where its conversation's beginning is, and which replicas failed it.
 
-    A replica that cannot do what it asks has failed it before it was tried.
+    A replica that cannot do what it asks has failed it before it was tried. ``on_slot`` is called with the replica
+    once its turn has come, ``on_refusal`` when it has to go because the queue is full.
     """
 
-    def __init__(self, project_id: int, affinity: int) -> None:
+    __slots__ = (
+        "_arrival",
+        "_entered_at",
+        "_granted",
+        "_has_waited",
+        "_queue",
+        "_trial",
+        "affinity",
+        "failed",
+        "on_refusal",
+        "on_slot",
+        "project_id",
+    )
+
+    def __init__(
+        self,
+        project_id: int,
+        affinity: int,
+        on_slot: Callable[[Replica], None],
+        on_refusal: Callable[[EngineOverloaded], None],
+    ) -> None:
         self.project_id = project_id
         self.affinity = affinity
+        self.on_slot = on_slot
+        self.on_refusal = on_refusal
         self.failed: set[Replica] = set()
         self._arrival = next(_arrivals)
-        self._line: Line | None = None
+        # While it waits.
+        self._queue: Queue | None = None
+        # Between its turn and its being told so.
+        self._granted: Replica | None = None
         self._entered_at = 0.0
         self._has_waited = False
-        # Its number, if it tries a replica that was left alone.
+        # Its number, if it tries a replica whose breaker is not closed.
         self._trial: int | None = None
-        self._given: asyncio.Future[Replica]
 
     @property
-    def place(self) -> "PlaceInLine | None":
-        """Where it is in line; None when it is not."""
-        return self._line.place_of(self) if self._line else None
+    def position(self) -> QueuePosition | None:
+        """Where it waits; None when it does not."""
+        return self._queue.position_of(self) if self._queue else None
 
 
-class Line:
-    """Those who wait for a place at one model's replicas, and the places."""
+class Queue:
+    """Those who wait for a slot at one model's replicas."""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: Replicas) -> None:
+        self._registry = replicas
         # Whoever was served goes to the end: the order among those who have had as many turns.
-        self._projects: dict[int, deque[Ticket]] = {}
+        self._projects: dict[int, deque[QueueEntry]] = {}
         self._turns = Turns()
         # As the last to arrive, or the last look into the catalogue, knew them.
+        self._model: ModelSnapshot | None = None
         self._replicas: list[Replica] = []
+        self._slots = 0
         self._served: deque[float] = deque(maxlen=SERVICES_REMEMBERED)
 
     def __len__(self) -> int:
         """How many wait."""
         # For any thread: the copy is made in one piece.
-        return sum(len(line) for line in tuple(self._projects.values()))
+        return sum(len(waiting) for waiting in tuple(self._projects.values()))
 
-    async def enter(self, model: ModelSnapshot, ticket: Ticket) -> Replica:
-        """Take a place at a replica that has not failed this request, waiting for one; ``leave`` gives it back.
+    def enter(self, model: ModelSnapshot, entry: QueueEntry) -> Replica | None:
+        """Take a slot at a replica that has not failed this request; None: it waits, and will be called.
 
-        Raises EngineUnavailable when there is no such replica; EngineOverloaded after QUEUE_SECONDS, or when
-        QUEUE_LENGTH requests wait, for the last of whichever project has most of them.
+        ``leave`` gives the slot back, ``abandon`` ends the waiting. Raises EngineUnavailable when there is no such
+        replica; EngineOverloaded when QUEUE_LENGTH requests wait, for the last of whichever project has most of them.
         """
-        self.know(model)
-        if self.has_failed(ticket):
+        if model is not self._model:
+            self.learn(model)
+        if self.has_failed(entry):
             raise EngineUnavailable
-        if not self._projects and (replica := choose(self._replicas, ticket.affinity, ticket.failed)):
-            ticket._entered_at, ticket._has_waited = time.monotonic(), False
-            ticket._trial = replica.enter()
+        if not self._projects and (replica := choose(self._replicas, entry.affinity, entry.failed)):
+            entry._entered_at, entry._has_waited = time.monotonic(), False
+            entry._trial = replica.enter()
             return replica
-        self._join(ticket)
-        try:
-            async with asyncio.timeout(settings.QUEUE_SECONDS):
-                return await ticket._given
-        except TimeoutError:
-            self._abandon(ticket)
-            raise EngineOverloaded(retry_after_seconds=self._wait_seconds(len(self))) from None
-        except asyncio.CancelledError:
-            self._abandon(ticket)
-            raise
+        self._join(entry)
+        return None
 
-    def know(self, model: ModelSnapshot) -> None:
-        """Learn which replicas there are now: one that was added serves who waits, one that is drained does not."""
-        self._replicas = [replica_of(endpoint) for endpoint in model.endpoints]
+    def learn(self, model: ModelSnapshot) -> None:
+        """Take what the catalogue says now: a replica that was added serves who waits, one that is drained does not."""
+        self._model = model
+        self._replicas = [self._registry.of(endpoint) for endpoint in model.endpoints]
+        self._slots = sum(replica.slots for replica in self._replicas)
         self._serve()
 
-    def has_failed(self, ticket: Ticket) -> bool:
+    def has_failed(self, entry: QueueEntry) -> bool:
         """Whether every replica has failed it."""
-        return ticket.failed.issuperset(self._replicas)
+        return entry.failed.issuperset(self._replicas)
 
-    def leave(self, replica: Replica, ticket: Ticket | None = None) -> None:
-        """Give a place back; the next in line gets it. Without the ticket, it was not used."""
-        replica.leave(ticket._trial if ticket else None)
-        if ticket:
-            seconds = time.monotonic() - ticket._entered_at
-            self._turns.took(ticket.project_id, seconds, self._places, is_counted=ticket._has_waited)
-        self._serve()
+    def leave(self, replica: Replica, entry: QueueEntry) -> None:
+        """Give a slot back; the next who waits gets it."""
+        replica.leave(entry._trial)
+        seconds = time.monotonic() - entry._entered_at
+        self._turns.end(entry.project_id, seconds, self._slots, is_counted=entry._has_waited)
+        if self._projects:
+            self._serve()
 
-    @property
-    def _places(self) -> int:
-        return sum(replica.places for replica in self._replicas)
+    def abandon(self, entry: QueueEntry) -> None:
+        """Wait no longer; a slot that was granted at this very moment goes to the next."""
+        if entry._queue:
+            self._remove(entry)
+        elif entry._granted:
+            replica, entry._granted = entry._granted, None
+            replica.leave(entry._trial)
+            self._serve()
 
-    def place_of(self, ticket: Ticket) -> PlaceInLine:
+    def refusal(self) -> EngineOverloaded:
+        """Return what one hears who waited too long, or found too many waiting."""
+        return EngineOverloaded(retry_after_seconds=self._wait_seconds(len(self)))
+
+    def position_of(self, entry: QueueEntry) -> QueuePosition:
         """Say who is served before it if everybody stays, and how long that takes by the pace of late."""
-        own = self._projects[ticket.project_id]
-        rank = position = own.index(ticket)
+        own = self._projects[entry.project_id]
+        rank = position = own.index(entry)
         is_before = True
-        for project, line in self._projects.items():
-            if line is own:
+        for project, waiting in self._projects.items():
+            if waiting is own:
                 is_before = False
                 continue
-            lead = self._turns.had_by(ticket.project_id) - self._turns.had_by(project)
+            lead = self._turns.had_by(entry.project_id) - self._turns.had_by(project)
             # Once they have had as many turns, the one that had more at first is the one that has waited longer.
             wins_tie = lead.is_integer() and (is_before if lead == 0 else lead < 0)
-            position += min(len(line), max(0, math.ceil(lead) + rank + wins_tie))
-        return PlaceInLine(position + 1, self._wait_seconds(position + 1))
+            position += min(len(waiting), max(0, math.ceil(lead) + rank + wins_tie))
+        return QueuePosition(position + 1, self._wait_seconds(position + 1))
 
     def _wait_seconds(self, position: int) -> int | None:
         if len(self._served) < 2:
             return None
-        # Up to now, not to the last service: a line that has come to a stop shows.
+        # Up to now, not to the last service: a queue that has come to a stop shows.
         pace = (time.monotonic() - self._served[0]) / len(self._served)
         return max(1, math.ceil(position * pace))
 
-    def _join(self, ticket: Ticket) -> None:
+    def _join(self, entry: QueueEntry) -> None:
         if len(self) >= settings.QUEUE_LENGTH:
-            self._make_room(ticket.project_id)
+            self._make_room(entry.project_id)
         if not self._projects:
             self._turns.forget()
             # The pace of an earlier rush tells nothing of this one.
             self._served.clear()
-        if ticket.project_id not in self._projects:
-            self._turns.join(ticket.project_id, self._places)
-        line = self._projects.setdefault(ticket.project_id, deque())
-        # Who was let down by a replica has waited already, and so have those who came before.
-        came_later = (place for place, other in enumerate(line) if ticket.failed and other._arrival > ticket._arrival)
-        line.insert(next(came_later, len(line)), ticket)
-        ticket._line = self
-        ticket._given = asyncio.get_running_loop().create_future()
+        if entry.project_id not in self._projects:
+            self._turns.join(entry.project_id, self._slots)
+        waiting = self._projects.setdefault(entry.project_id, deque())
+        # Who was failed by a replica has waited already, and so have those who came before.
+        came_later = (place for place, other in enumerate(waiting) if entry.failed and other._arrival > entry._arrival)
+        waiting.insert(next(came_later, len(waiting)), entry)
+        entry._queue = self
         self._serve()
 
     def _make_room(self, project_id: int) -> None:
-        """Refuse the last of the project that waits most; nobody fills the line for all the others."""
+        """Refuse the last of the project that waits most; nobody fills the queue for all the others."""
         greediest = max(self._projects, key=lambda each: len(self._projects[each]))
-        full = EngineOverloaded(retry_after_seconds=self._wait_seconds(len(self)))
         if len(self._projects[greediest]) <= len(self._projects.get(project_id, ())) + 1:
-            raise full
+            raise self.refusal()
         last = self._projects[greediest][-1]
+        refusal = self.refusal()
         self._remove(last)
-        # One that is cancelled has not yet run to leave by itself.
-        if not last._given.cancelled():
-            last._given.set_exception(full)
+        asyncio.get_running_loop().call_soon(last.on_refusal, refusal)
 
-    def _abandon(self, ticket: Ticket) -> None:
-        """Leave the line; a place that was handed over at the very moment of giving up goes to the next."""
-        if ticket._line:
-            self._remove(ticket)
-        elif not ticket._given.cancelled() and not ticket._given.exception():
-            ticket._given.result().leave(ticket._trial)
-            self._serve()
-
-    def _remove(self, ticket: Ticket) -> None:
-        ticket._line = None
-        line = self._projects[ticket.project_id]
-        line.remove(ticket)
-        if not line:
-            del self._projects[ticket.project_id]
+    def _remove(self, entry: QueueEntry) -> None:
+        entry._queue = None
+        waiting = self._projects[entry.project_id]
+        waiting.remove(entry)
+        if not waiting:
+            del self._projects[entry.project_id]
 
     def _serve(self) -> None:
+        """Grant what slots there are; those whose turn it is hear of it in the loop's next turn, not within this."""
         while served := self._next():
-            ticket, replica = served
-            line = self._projects.pop(ticket.project_id)
-            line.remove(ticket)
-            ticket._line = None
-            if line:
-                self._projects[ticket.project_id] = line
-            # A cancelled one has not yet run to leave the line by itself.
-            if not ticket._given.cancelled():
-                self._turns.take(ticket.project_id)
-                ticket._entered_at, ticket._has_waited = time.monotonic(), True
-                self._served.append(ticket._entered_at)
-                ticket._trial = replica.enter()
-                ticket._given.set_result(replica)
+            entry, replica = served
+            waiting = self._projects.pop(entry.project_id)
+            waiting.remove(entry)
+            entry._queue = None
+            if waiting:
+                self._projects[entry.project_id] = waiting
+            self._turns.take(entry.project_id)
+            entry._entered_at, entry._has_waited = time.monotonic(), True
+            self._served.append(entry._entered_at)
+            entry._granted = replica
+            entry._trial = replica.enter()
+            asyncio.get_running_loop().call_soon(self._tell, entry)
 
-    def _next(self) -> tuple[Ticket, Replica] | None:
+    def _tell(self, entry: QueueEntry) -> None:
+        if entry._granted:
+            replica, entry._granted = entry._granted, None
+            entry.on_slot(replica)
+
+    def _next(self) -> tuple[QueueEntry, Replica] | None:
         if not any(replica.is_free for replica in self._replicas):
             return None
-        # Whom these have failed, nobody else has a place for: it is the same for all who wait for the same.
+        # Whom these have failed, nobody else has a slot for: it is the same for all who wait for the same.
         hopeless: list[set[Replica]] = []
         for project in sorted(self._projects, key=self._turns.had_by):
-            for ticket in self._projects[project]:
-                if any(ticket.failed >= failed for failed in hopeless):
+            for entry in self._projects[project]:
+                if any(entry.failed >= failed for failed in hopeless):
                     continue
-                if replica := choose(self._replicas, ticket.affinity, ticket.failed):
-                    return ticket, replica
-                if not ticket.failed:
-                    # No replica has a place.
+                if replica := choose(self._replicas, entry.affinity, entry.failed):
+                    return entry, replica
+                if not entry.failed:
+                    # No replica has a slot.
                     return None
-                hopeless.append(ticket.failed)
+                hopeless.append(entry.failed)
         return None
 
 
-_lines: dict[str, Line] = {}
+class Queues:
+    """The queues of one process, one for each model."""
 
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+        self._queues: dict[str, Queue] = {}
 
-def line_for(model: ModelSnapshot) -> Line:
-    """Return the one line of this process for a model."""
-    return _lines.setdefault(model.id, Line())
+    def of(self, model: ModelSnapshot) -> Queue:
+        """Return the queue of a model."""
+        queue = self._queues.get(model.id)
+        if queue is None:
+            queue = self._queues[model.id] = Queue(self._replicas)
+        return queue
 
+    def learn(self, models: Mapping[str, ModelSnapshot]) -> None:
+        """Let every queue know the replicas of its model, though nobody new arrives."""
+        for model_id, queue in self._queues.items():
+            if model := models.get(model_id):
+                queue.learn(model)
 
-def hear(models: Mapping[str, ModelSnapshot]) -> None:
-    """Let every line know the replicas of its model, though nobody new arrives."""
-    for model_id, line in _lines.items():
-        if model := models.get(model_id):
-            line.know(model)
-
-
-def waiting() -> dict[str, int]:
-    """Return how many wait for each model; for any thread."""
-    return {model_id: len(line) for model_id, line in tuple(_lines.items())}
+    def waiting(self) -> dict[str, int]:
+        """Return how many wait for each model; for any thread."""
+        return {model_id: len(queue) for model_id, queue in tuple(self._queues.items())}

@@ -9,68 +9,73 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference.catalog.snapshots import EndpointSnapshot
+from inference.engines import engine_for
+from inference.engines.base import Engine
 from inference.errors import EngineError, EngineOverloaded, EngineRefused, EngineUnavailable
-from inference.routing.circuit_breaker import Circuit
+from inference.routing.circuit_breaker import CircuitBreaker
 from inference.routing.throughput import Throughput
+from inference.transport.client import HttpClient
 
 # A conversation goes back to where its beginning is in the cache, unless that replica is busier than the least busy one
-# by more than this share of its places.
+# by more than this share of its slots.
 AFFINITY_SLACK: Final = 0.25
-# One that called itself full is left alone for so long, as far as others have places: it refuses quickly, and would
-# look like the least busy of all.
+# One that called itself full is not asked for so long, as far as others have slots: it refuses quickly, and would look
+# like the least busy of all.
 FULL_SECONDS: Final = 1.0
 
 
 class Failure(NamedTuple):
-    """How a replica let us down last, and when."""
+    """How a replica failed last, and when."""
 
     error: str
     at: datetime
 
 
 class Replica:
-    """One endpoint."""
+    """One endpoint, and the engine that is called there."""
 
-    def __init__(self, endpoint: EndpointSnapshot) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: EndpointSnapshot, engine: Engine) -> None:
         self.running = 0
-        self.circuit = Circuit()
+        self.circuit = CircuitBreaker()
         self.throughput = Throughput()
         self.last_failure: Failure | None = None
         self._full_until = 0.0
+        self.learn(endpoint, engine)
 
-    @property
-    def places(self) -> int:
-        """How many requests this process may have there: its share, where several serve."""
-        return max(1, self.endpoint.concurrency // settings.WORKERS)
+    def learn(self, endpoint: EndpointSnapshot, engine: Engine) -> None:
+        """Take what the catalogue says of the endpoint now."""
+        self.endpoint = endpoint
+        self.engine = engine
+        # How many requests this process may have there: its share, where several serve.
+        self.slots = max(1, endpoint.concurrency // settings.WORKERS)
 
     @property
     def load(self) -> float:
-        """The share of its places that are taken."""
-        return self.running / self.places
+        """The share of its slots that are taken."""
+        return self.running / self.slots
 
     @property
     def is_free(self) -> bool:
-        """Whether it has a place."""
-        return self.running < self.places
+        """Whether it has a slot."""
+        return self.running < self.slots
 
     @property
     def says_full(self) -> bool:
-        """Whether it said lately that it has no place, whatever we know of."""
+        """Whether it said lately that it takes no more, whatever we know of."""
         return time.monotonic() < self._full_until
 
     def enter(self) -> int | None:
-        """Take a place; return the trial's number where this is one, for ``leave``."""
+        """Take a slot; return the trial's number where this is one, for ``leave``."""
         self.running += 1
-        return self.circuit.attempt()
+        return self.circuit.begin_request()
 
     def leave(self, trial: int | None = None) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         self.running -= 1
         if trial is not None:
-            self.circuit.give_up(trial)
+            self.circuit.end_trial(trial)
 
-    def fail(self, error: EngineError, *, has_begun: bool = False) -> None:
+    def record_failure(self, error: EngineError, *, has_begun: bool = False) -> None:
         """Note how a request failed, before its first token or after it.
 
         A refusal is the request's own fault, and a full server is no broken one.
@@ -80,42 +85,46 @@ class Replica:
         self.last_failure = Failure(f"{type(error).__name__}: {error}", timezone.now())
         if isinstance(error, EngineOverloaded):
             self._full_until = time.monotonic() + FULL_SECONDS
-        elif has_begun:
-            self.circuit.break_off()
         else:
-            self.circuit.fail(at_once=isinstance(error, EngineUnavailable))
+            self.circuit.record_failure(has_begun=has_begun, is_absent=isinstance(error, EngineUnavailable))
 
-    def fall_silent(self) -> None:
-        """Note that it does not answer health checks."""
-        self.last_failure = Failure("It does not answer health checks", timezone.now())
-        self.circuit.fall_silent()
-
-
-_replicas: dict[int, Replica] = {}
+    def record_health_check(self, *, is_well: bool) -> None:
+        """Note whether it answers health checks."""
+        if not is_well:
+            self.last_failure = Failure("It does not answer health checks", timezone.now())
+        self.circuit.record_health_check(is_well=is_well)
 
 
-def replica_of(endpoint: EndpointSnapshot) -> Replica:
-    """Return what is known of an endpoint; one that moved to another address is another server."""
-    replica = _replicas.get(endpoint.id)
-    if replica is None or replica.endpoint.base_url != endpoint.base_url:
-        replica = _replicas[endpoint.id] = Replica(endpoint)
-    replica.endpoint = endpoint
-    return replica
+class Replicas:
+    """Every replica that was ever asked here, those that are drained included."""
 
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+        self._known: dict[int, Replica] = {}
 
-def known() -> list[Replica]:
-    """Return every replica that was ever asked here, those that are drained included; for any thread."""
-    return list(_replicas.values())
+    def of(self, endpoint: EndpointSnapshot) -> Replica:
+        """Return what is known of an endpoint; one that moved to another address is another server."""
+        replica = self._known.get(endpoint.id)
+        if replica is None or replica.endpoint.base_url != endpoint.base_url:
+            replica = self._known[endpoint.id] = Replica(endpoint, engine_for(endpoint, self._http))
+        elif replica.endpoint is not endpoint:
+            is_same = replica.endpoint.speaks_as(endpoint)
+            replica.learn(endpoint, replica.engine if is_same else engine_for(endpoint, self._http))
+        return replica
+
+    def every(self) -> list[Replica]:
+        """Return all that are known; for any thread."""
+        return list(self._known.values())
 
 
 def choose(replicas: Sequence[Replica], affinity: int, failed: Collection[Replica] = ()) -> Replica | None:
-    """Return the replica to ask next; None while none has a place.
+    """Return the replica to ask next; None while none has a slot.
 
     Requests with the same ``affinity`` go to the same one (rendezvous hashing: a replica that comes or goes moves only
-    its own conversations), else to the least busy. Where no replica is trusted, trying one is better than giving up.
+    its own conversations), else to the least busy. Where every breaker is open, trying one is better than giving up.
     """
     untried = [replica for replica in replicas if replica not in failed]
-    working = [replica for replica in untried if replica.circuit.lets_through] or untried
+    working = [replica for replica in untried if replica.circuit.allows_request] or untried
     free = [replica for replica in working if replica.is_free]
     free = [replica for replica in free if not replica.says_full] or free
     if len(free) < 2:

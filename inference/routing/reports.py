@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from core import ids
 from inference.models import ProcessReport
-from inference.routing import queue, replicas
 from inference.routing.replicas import Failure, Replica
+from inference.runtime import Runtime, serving
 
 REPORT_SECONDS: Final = 2.0
 """How often a process writes."""
@@ -33,9 +33,10 @@ class ReplicaReport(msgspec.Struct, frozen=True):
     endpoint_id: int
     running: int
     tokens_per_second: float
-    circuit: int
-    left_alone_seconds: float
-    last_failure: Failure | None
+    # The value of a CircuitState; the version before called it ``circuit``, and had one state more.
+    breaker: int = 0
+    open_seconds: float = 0.0
+    last_failure: Failure | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -49,31 +50,33 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Report).decode
 
 
-def own() -> Report:
-    """Return what this process knows; for any thread."""
-    told = [_told(replica) for replica in replicas.known()]
+def own(runtime: Runtime | None) -> Report:
+    """Return what this process knows, if it serves; for any thread."""
+    if runtime is None:
+        return Report()
+    told = [_told(replica) for replica in runtime.replicas.every()]
     return Report(
-        [each for each in told if each.running or each.tokens_per_second or each.circuit or each.last_failure],
-        {model_id: count for model_id, count in queue.waiting().items() if count},
+        [each for each in told if each.running or each.tokens_per_second or each.breaker or each.last_failure],
+        {model_id: count for model_id, count in runtime.queues.waiting().items() if count},
     )
 
 
 def every() -> list[Report]:
     """Return what each process knows that serves now, this one first. Asks the database where there are others."""
     if _serves_alone():
-        return [own()]
+        return [own(serving())]
     others = ProcessReport.objects.filter(written_at__gt=timezone.now() - BELIEVED_FOR)
     bodies = others.exclude(pk=ids.process_name()).order_by("pk").values_list("body", flat=True)
-    return [own(), *(_decode(body) for body in bodies)]
+    return [own(serving()), *(_decode(body) for body in bodies)]
 
 
-async def watch() -> None:
+async def watch(runtime: Runtime) -> None:
     """Write what this process knows, again and again, until cancelled; at once return where it serves alone."""
     if _serves_alone():
         return
     was_told = False
     while True:
-        report = own()
+        report = own(runtime)
         has_news = report != Report()
         if has_news or was_told:
             await _write(report)
@@ -105,6 +108,6 @@ def _told(replica: Replica) -> ReplicaReport:
         replica.running,
         replica.throughput.per_second(),
         circuit.state,
-        circuit.left_alone_seconds,
+        circuit.open_seconds,
         replica.last_failure,
     )

@@ -1,122 +1,173 @@
-"""One run's answer so far, as numbered chunks, and the readers that follow it."""
+"""One run's chunks so far, numbered from 1, and those who subscribe to them."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
-import msgspec
+import logging
+from collections.abc import Callable
+from typing import Final
 
 from inference.chunks import Chunk
+from inference.runs.run import Receipt, Subscriber
+
+logger = logging.getLogger(__name__)
 
 # What a chunk costs in memory besides its text: the struct, its list slot and its share of the allocator.
-_CHUNK_OVERHEAD_BYTES = 160
-# What a reader gets at once: who reads a long answer from its beginning shall not have all of it in one write.
-BATCH_CHUNKS = 512
+_CHUNK_OVERHEAD_BYTES: Final = 160
+# What a subscriber gets at once: who reads a long answer from its beginning shall not have all of it in one write.
+BATCH_CHUNKS: Final = 512
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """Consecutive chunks; ``first`` is the number of the first one, counting from 1."""
+class Buffer:
+    """The chunks of one run. One writer appends; any number of subscribers get them, each from a number on.
 
-    first: int
-    chunks: list[Chunk]
+    Nobody gets anything before ``begin``: until then a failure leaves nothing to be read.
+    """
 
+    __slots__ = (
+        "_on_drained",
+        "chunks",
+        "delivered",
+        "error",
+        "is_begun",
+        "is_finished",
+        "receipt",
+        "size_bytes",
+        "subscriptions",
+    )
 
-class Answer:
-    """The chunks of one run. One writer appends; any number of readers follow, each from a number on."""
-
-    def __init__(self) -> None:
+    def __init__(self, on_drained: Callable[[], None] | None = None) -> None:
         self.chunks: list[Chunk] = []
         self.size_bytes = 0
+        # The number of the last chunk that counts as delivered.
+        self.delivered = 0
+        self.is_begun = False
         self.is_finished = False
         self.error: Exception | None = None
-        self.delivered = 0
-        self.readers: set[Reader] = set()
-        self._drained: asyncio.Event = asyncio.Event()
+        # Once the charge is settled.
+        self.receipt: Receipt | None = None
+        self.subscriptions: list[Subscription] = []
+        # Called once, when the finished answer is delivered whole, or nobody will take more of it.
+        self._on_drained = on_drained
 
     def append(self, chunks: list[Chunk]) -> None:
-        """Take what one read from the engine brought, and wake the readers."""
+        """Keep what one read from the engine brought. ``push`` hands it on."""
         self.chunks += chunks
         for chunk in chunks:
             self.size_bytes += _size(chunk)
-        for reader in self.readers:
-            reader.wake()
 
-    def finish(self, error: Exception | None = None) -> None:
-        """Say that nothing follows; readers first get what is there, then ``error``, if one ended the run."""
-        self.is_finished, self.error = True, error
-        self._note_progress()
-        for reader in self.readers:
-            reader.wake()
+    def push(self) -> None:
+        """Hand what is new to everybody who can take it."""
+        for subscription in tuple(self.subscriptions):
+            subscription.push()
 
     def deliver(self, number: int) -> None:
-        """Note that everything up to chunk ``number`` was sent to somebody."""
+        """Note that everything up to chunk ``number`` was handed over, or is kept for replay."""
         self.delivered = max(self.delivered, number)
-        self._note_progress()
 
-    async def drained(self) -> None:
-        """Return once the finished answer was sent whole, or nobody reads it any more."""
-        await self._drained.wait()
+    def finish(self, error: Exception | None = None) -> None:
+        """Say that nothing follows; subscribers first get what is there, then ``error``, if one ended the run."""
+        self.is_finished, self.error = True, error
+        if not error:
+            self.is_begun = True
+        self.push()
+        self.look_whether_drained()
 
-    def leave(self, reader: "Reader") -> None:
-        """Forget a reader."""
-        self.readers.discard(reader)
-        self._note_progress()
+    def look_whether_drained(self) -> None:
+        """Call ``on_drained`` if it is time."""
+        if not (self._on_drained and self.is_finished):
+            return
+        if self.delivered >= len(self.chunks) or all(each.is_told_end for each in self.subscriptions):
+            on_drained, self._on_drained = self._on_drained, None
+            on_drained()
 
-    def _note_progress(self) -> None:
-        if self.is_finished and (not self.readers or self.delivered >= len(self.chunks)):
-            self._drained.set()
+    def settle(self, receipt: Receipt) -> None:
+        """Tell everybody that the charge is settled."""
+        self.receipt = receipt
+        self.push()
 
 
-class Reader:
-    """One follower of an answer. Asking for the next batch says that the one before was sent."""
+class Subscription:
+    """How far one subscriber is. Paused, as it is at first, it gets nothing: what it could have got waits for it."""
 
-    def __init__(self, answer: Answer, after: int) -> None:
-        self._answer = answer
-        self._position = max(0, min(after, len(answer.chunks)))
-        self._taken_bytes = answer.size_bytes
-        self._awake = asyncio.Event()
+    __slots__ = (
+        "_buffer",
+        "_is_told_receipt",
+        "_is_whole",
+        "_on_leave",
+        "_position",
+        "_subscriber",
+        "_taken_bytes",
+        "is_paused",
+        "is_told_end",
+    )
 
-    def wake(self) -> None:
-        """Tell the reader that there is something new."""
-        self._awake.set()
+    def __init__(
+        self,
+        buffer: Buffer,
+        subscriber: Subscriber,
+        after: int,
+        *,
+        whole: bool,
+        on_leave: "Callable[[Subscription, bool], None]",
+    ) -> None:
+        self._buffer = buffer
+        self._subscriber = subscriber
+        self._position = max(0, min(after, len(buffer.chunks)))
+        self._taken_bytes = buffer.size_bytes
+        self._is_whole = whole
+        self._on_leave = on_leave
+        self.is_paused = True
+        # Whether it was told that nothing follows.
+        self.is_told_end = self._is_told_receipt = False
+        buffer.subscriptions.append(self)
 
     @property
     def lag_bytes(self) -> int:
-        """About how much memory waits for this reader beyond the batch that it holds."""
-        return self._answer.size_bytes - self._taken_bytes
+        """About how much memory waits for this subscriber."""
+        return 0 if self._is_whole else self._buffer.size_bytes - self._taken_bytes
 
-    def __aiter__(self) -> AsyncIterator[Batch]:
-        return self.batches()
+    def pause(self) -> None:
+        """Take nothing for now."""
+        self.is_paused = True
 
-    async def whole(self) -> list[Chunk]:
-        """Return the finished answer, not yet delivered. Raises the error that ended the run, if one did."""
-        while not self._answer.is_finished:
-            self._taken_bytes = self._answer.size_bytes
-            await self._next()
-        if self._answer.error:
-            raise self._answer.error
-        return self._answer.chunks
+    def resume(self) -> None:
+        """Take what came meanwhile, and what comes."""
+        self.is_paused = False
+        self.push()
+        self._buffer.look_whether_drained()
 
-    async def batches(self) -> AsyncIterator[Batch]:
-        """Yield what is there, then what comes, until the end. Raises the error that ended the run, if one did."""
-        answer = self._answer
-        while True:
-            if self._position < len(answer.chunks):
-                batch = Batch(self._position + 1, answer.chunks[self._position : self._position + BATCH_CHUNKS])
-                self._position += len(batch.chunks)
-                is_all = self._position == len(answer.chunks)
-                self._taken_bytes = answer.size_bytes if is_all else self._taken_bytes + sum(map(_size, batch.chunks))
-                yield batch
-                answer.deliver(self._position)
-            elif answer.is_finished:
-                break
+    def leave(self, *, is_slow: bool = False) -> None:
+        """Want nothing more; ``is_slow`` for a subscriber that took nothing for too long."""
+        if self in self._buffer.subscriptions:
+            self._buffer.subscriptions.remove(self)
+            self._on_leave(self, is_slow)
+            self._buffer.look_whether_drained()
+
+    def push(self) -> None:
+        """Hand over what is there, as far as the subscriber can take it; then the end, and then the receipt."""
+        buffer = self._buffer
+        try:
+            if buffer.is_begun and (not self._is_whole or (buffer.is_finished and not buffer.error)):
+                self._hand_over(buffer.chunks)
+            if buffer.is_finished and not self.is_paused and not self.is_told_end:
+                self.is_told_end = True
+                self._subscriber.run_ended(buffer.error)
+            if self.is_told_end and buffer.receipt and not self._is_told_receipt and self in buffer.subscriptions:
+                self._is_told_receipt = True
+                self._subscriber.run_settled(buffer.receipt)
+        except Exception:
+            logger.exception("a subscriber broke down")
+            self.leave()
+
+    def _hand_over(self, chunks: list[Chunk]) -> None:
+        buffer = self._buffer
+        while not self.is_paused and (first := self._position) < len(chunks):
+            batch = chunks[first:] if self._is_whole else chunks[first : first + BATCH_CHUNKS]
+            self._position = first + len(batch)
+            if self._position == len(chunks):
+                self._taken_bytes = buffer.size_bytes
             else:
-                await self._next()
-        if answer.error:
-            raise answer.error
-
-    async def _next(self) -> None:
-        self._awake.clear()
-        await self._awake.wait()
+                self._taken_bytes += sum(map(_size, batch))
+            buffer.deliver(self._position)
+            self._subscriber.chunks_came(first + 1, batch)
 
 
 def _size(chunk: Chunk) -> int:

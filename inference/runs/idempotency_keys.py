@@ -26,7 +26,7 @@ from credits.ledger import Write
 from inference.chunks import Chunk, Usage
 from inference.errors import InvalidRequest
 from inference.models import IdempotencyKey
-from inference.runs.buffer import Answer
+from inference.runs.buffer import Buffer
 from inference.runs.receipt import Receipt
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     created: int
     chunks: list[Chunk]
     usage: Usage
-    # By the place of their chunk: a decoder does not take raw JSON for something that may be missing.
+    # By the number of their chunk, from 0: a decoder does not take raw JSON for something that may be missing.
     logprobs: dict[int, msgspec.Raw] = {}
     problem: Failure | None = None
     clamped_to: int | None = None
@@ -100,16 +100,16 @@ class Claim:
         """Keep the claim from running out, until ``end``."""
         self._renewing = asyncio.get_running_loop().create_task(self._renew())
 
-    def write(self, receipt: Receipt, answer: Answer) -> Write | None:
+    def write(self, receipt: Receipt, buffer: Buffer) -> Write | None:
         """Return the statement that puts a finished run's answer in the claim's place, unless there is none."""
-        if is_void(receipt, answer):
+        if is_void(receipt, buffer):
             return None
-        error, delivered = answer.error, answer.chunks[: answer.delivered]
+        error, delivered = buffer.error, buffer.chunks[: buffer.delivered]
         kept = Kept(
             receipt.created,
             [msgspec.structs.replace(chunk, usage=None, logprobs=None) for chunk in delivered],
             receipt.usage,
-            {place: chunk.logprobs for place, chunk in enumerate(delivered) if chunk.logprobs is not None},
+            {number: chunk.logprobs for number, chunk in enumerate(delivered) if chunk.logprobs is not None},
             (failure_of(error) or SERVER_ERROR) if error else None,
             receipt.clamped_to,
             receipt.ran_out,
@@ -142,17 +142,17 @@ class Claim:
         return IdempotencyKey.objects.filter(pk=self.id, run=self.run, answer=None)
 
 
-def is_void(receipt: Receipt, answer: Answer) -> bool:
+def is_void(receipt: Receipt, buffer: Buffer) -> bool:
     """Whether a run failed and left nothing that could be replayed."""
-    return answer.error is not None and not (receipt.first_token_at and answer.delivered)
+    return buffer.error is not None and not (receipt.first_token_at and buffer.delivered)
 
 
 def kept_in(row: IdempotencyKey) -> Kept:
     """Read the answer that a row holds."""
     assert row.answer is not None
     kept = _decode(row.answer)
-    for place, logprobs in kept.logprobs.items():
-        kept.chunks[place] = msgspec.structs.replace(kept.chunks[place], logprobs=logprobs)
+    for number, logprobs in kept.logprobs.items():
+        kept.chunks[number] = msgspec.structs.replace(kept.chunks[number], logprobs=logprobs)
     return kept
 
 

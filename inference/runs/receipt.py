@@ -1,42 +1,102 @@
 """What is known of a run while it lives, and the row that is written with its charge."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from operator import attrgetter
+from typing import Final
 
 from django.utils import timezone
 
 from accounts.caller import Caller
 from credits.ledger import Write
-from inference.chunks import NOTHING, Usage
+from inference.chunks import NOTHING
 from inference.models import Run
 from inference.runs import pace
 
+# The model says which columns there are; a receipt has an attribute for each.
+_FIELDS: Final = Run._meta.concrete_fields
+_INSERT: Final = (
+    f"INSERT INTO {Run._meta.db_table} ({', '.join(str(field.column) for field in _FIELDS)}) "
+    f"VALUES ({', '.join(['%s'] * len(_FIELDS))})"
+)
+_row: Final = attrgetter(*(field.attname for field in _FIELDS))
 
-@dataclass(slots=True)
+
 class Receipt:
-    """The facts of one run; times in UTC, amounts in nano-credits. Complete once the run is settled."""
+    """The facts of one run, named as in ``Run``; times in UTC, amounts in nano-credits. Complete once settled."""
 
-    id: str
-    caller: Caller
-    model: str
-    streamed: bool
-    price_id: int = 0
-    endpoint_id: int | None = None
-    started_at: datetime = field(default_factory=timezone.now)
-    first_token_at: datetime | None = None
-    ended_at: datetime | None = None
-    ending: Run.Ending = Run.Ending.ENGINE_ERROR
-    error: str = ""
-    usage: Usage = NOTHING
-    generated_tokens: int = 0
-    counting: Run.Counting = Run.Counting.ENGINE
-    held_nano: int = 0
-    cost_nano: int = 0
-    # The limit on the answer where the balance has set it.
-    clamped_to: int | None = None
-    # Which credits did not cover the rest of the answer.
-    limited_by: str = ""
+    __slots__ = (
+        "caller",
+        "clamped_to",
+        "cost_nano",
+        "counting",
+        "ended_at",
+        "ending",
+        "endpoint_id",
+        "error",
+        "first_token_at",
+        "generated_tokens",
+        "held_nano",
+        "id",
+        "limited_by",
+        "model_id",
+        "price_id",
+        "started_at",
+        "streamed",
+        "usage",
+    )
+
+    def __init__(self, run_id: str, caller: Caller, model_id: str, *, streamed: bool) -> None:
+        self.id = run_id
+        self.caller = caller
+        self.model_id = model_id
+        self.streamed = streamed
+        self.price_id = 0
+        self.endpoint_id: int | None = None
+        self.started_at = timezone.now()
+        self.first_token_at: datetime | None = None
+        self.ended_at: datetime | None = None
+        # Values of ``Run.Ending`` and ``Run.Counting``.
+        self.ending: str = Run.Ending.ENGINE_ERROR.value
+        self.error = ""
+        self.usage = NOTHING
+        self.generated_tokens = 0
+        self.counting: str = Run.Counting.ENGINE.value
+        self.held_nano = 0
+        self.cost_nano = 0
+        # The limit on the answer where the balance has set it.
+        self.clamped_to: int | None = None
+        # Which credits did not cover the rest of the answer.
+        self.limited_by = ""
+
+    @property
+    def project_id(self) -> int:
+        """The project that pays."""
+        return self.caller.project_id
+
+    @property
+    def user_id(self) -> int:
+        """Who calls."""
+        return self.caller.user_id
+
+    @property
+    def key(self) -> str:
+        """The id of the key that was called with; empty for the browser."""
+        return self.caller.key_id
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The tokens of the prompt."""
+        return self.usage.prompt_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """Those of the prompt that were read from a cache."""
+        return self.usage.cached_tokens
+
+    @property
+    def delivered_tokens(self) -> int:
+        """The tokens that were delivered, which are those that are charged."""
+        return self.usage.completion_tokens
 
     @property
     def created(self) -> int:
@@ -46,7 +106,7 @@ class Receipt:
     @property
     def ran_out(self) -> bool:
         """Whether the answer ended because no more of it could be paid for."""
-        return self.ending is Run.Ending.OUT_OF_CREDITS
+        return self.ending == Run.Ending.OUT_OF_CREDITS
 
     @property
     def first_token_seconds(self) -> float | None:
@@ -63,33 +123,4 @@ class Receipt:
 
         ``then`` is another one, written with it.
         """
-        values = {
-            "id": self.id,
-            "project_id": self.caller.project_id,
-            "user_id": self.caller.user_id,
-            "key": self.caller.key_id,
-            "model_id": self.model,
-            "price_id": self.price_id,
-            "endpoint_id": self.endpoint_id,
-            "started_at": self.started_at,
-            "first_token_at": self.first_token_at,
-            "ended_at": self.ended_at,
-            "ending": self.ending.value,
-            "error": self.error,
-            "prompt_tokens": self.usage.prompt_tokens,
-            "cached_tokens": self.usage.cached_tokens,
-            "generated_tokens": self.generated_tokens,
-            "delivered_tokens": self.usage.completion_tokens,
-            "counting": self.counting.value,
-            "held_nano": self.held_nano,
-            "cost_nano": self.cost_nano,
-            "streamed": self.streamed,
-            "clamped_to": self.clamped_to,
-            "limited_by": self.limited_by,
-        }
-        return Write(_insert(tuple(values)), tuple(values.values()), then)
-
-
-@cache
-def _insert(columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {Run._meta.db_table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
+        return Write(_INSERT, _row(self), then)

@@ -1,61 +1,83 @@
 """The runs of this process while they live: found by the Idempotency-Key that they answer, ended when access ends."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from uuid import UUID
 
 from accounts.models import TOPIC
 from core import changes
 from inference.errors import EngineUnavailable
 from inference.models import Run
-
-if TYPE_CHECKING:
-    from inference.runs.spine import Completion
-
-_runs: set["Completion"] = set()
-_claiming: dict[UUID, "Completion"] = {}
+from inference.runs import run as runs
+from inference.runs.buffer import Buffer
+from inference.runs.idempotency_keys import Claim
+from inference.runs.receipt import Receipt
 
 
-def add(completion: "Completion") -> None:
-    """Remember a run from its start."""
-    _runs.add(completion)
-    if completion.claim:
-        _claiming[completion.claim.id] = completion
+class LocalRun(runs.Run, Protocol):
+    """A run of this process, as whoever finds it here knows it."""
+
+    claim: Claim | None
+    buffer: Buffer
+    receipt: Receipt
+
+    def stop(self, ending: Run.Ending = Run.Ending.STOPPED, failure: Exception | None = None) -> None:
+        """End the generation now; ``failure`` is what those who still subscribe will hear."""
+
+    async def ended(self) -> Receipt:
+        """Return the complete receipt once the charge is settled."""
+
+    def check_access(self) -> None:
+        """End it if its caller may not call any more."""
 
 
-def discard(completion: "Completion") -> None:
-    """Forget an ended run."""
-    _runs.discard(completion)
-    if completion.claim and _claiming.get(completion.claim.id) is completion:
-        del _claiming[completion.claim.id]
+class LiveRuns:
+    """Those of one event loop."""
 
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._runs: set[LocalRun] = set()
+        self._claiming: dict[UUID, LocalRun] = {}
+        # Look-ups of Idempotency-Keys, shared by all who ask for the same one meanwhile.
+        self.looking_up: dict[UUID, asyncio.Task[Any]] = {}
 
-def claiming(claim_id: UUID) -> "Completion | None":
-    """Return the run of this process that answers for an Idempotency-Key, until its answer is kept."""
-    return _claiming.get(claim_id)
+    def __len__(self) -> int:
+        """How many are not charged yet."""
+        return len(self._runs)
 
+    def add(self, run: LocalRun) -> None:
+        """Remember a run from its start."""
+        self._runs.add(run)
+        if run.claim:
+            self._claiming[run.claim.id] = run
 
-def watch() -> None:
-    """End runs whose caller loses access, within a second of the change."""
-    changes.subscribe(TOPIC, _access_changed)
+    def discard(self, run: LocalRun) -> None:
+        """Forget an ended run."""
+        self._runs.discard(run)
+        if run.claim and self._claiming.get(run.claim.id) is run:
+            del self._claiming[run.claim.id]
 
+    def claiming(self, claim_id: UUID) -> LocalRun | None:
+        """Return the run that answers for an Idempotency-Key, until its answer is kept."""
+        return self._claiming.get(claim_id)
 
-def under_way() -> list["Completion"]:
-    """Return the runs of the running loop that are not charged yet."""
-    loop = asyncio.get_running_loop()
-    return [completion for completion in _runs if completion.loop is loop]
+    def watch_access(self) -> None:
+        """End runs whose caller loses access, within a second of the change."""
+        changes.subscribe(TOPIC, self._access_changed)
 
+    async def shut_down(self) -> None:
+        """End every run, and return when each is charged; for a process that ends."""
+        changes.unsubscribe(TOPIC, self._access_changed)
+        runs = tuple(self._runs)
+        for run in runs:
+            run.stop(Run.Ending.SHUTDOWN, EngineUnavailable())
+        await asyncio.gather(*(run.ended() for run in runs))
 
-async def shut_down() -> None:
-    """End every run of the running loop, and return when each is charged; for a process that ends."""
-    runs = under_way()
-    for completion in runs:
-        completion.stop(Run.Ending.SHUTDOWN, EngineUnavailable())
-    await asyncio.gather(*(completion.ended() for completion in runs))
+    def _access_changed(self) -> None:
+        """Have every run's access checked again; called in the watcher's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._check_access)
 
-
-def _access_changed() -> None:
-    """Have every run's access checked again, on the run's own loop; called in the watcher's thread."""
-    for completion in tuple(_runs):
-        if not completion.loop.is_closed():
-            completion.loop.call_soon_threadsafe(completion.check_access)
+    def _check_access(self) -> None:
+        for run in tuple(self._runs):
+            run.check_access()

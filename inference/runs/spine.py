@@ -1,32 +1,60 @@
-"""The spine: the one way to a model. It checks limits, takes the hold, waits for a place, streams, and settles once.
+"""The spine: the one way to a model. A run is admitted, funded, answered and settled once, whatever happens.
 
-``start`` begins a run and returns it at once. The run belongs to the spine; connections read it as they come and go.
+``start`` begins a run and returns it at once. The run belongs to the spine; subscribers come and go. It is a machine of
+callbacks: each is called by what the run waits for, does all that need not wait, and leaves it in one of these states::
+
+    ADMITTING   a slot of its project and user, its model, what its engine says to it       Redis, database, engine
+        │
+    FUNDING     the hold                                          the ledger; an engine's count, other runs' holds
+        │
+    QUEUED      a slot at a replica                               other runs; at most QUEUE_SECONDS
+        │  ▲
+        │  └──  the replica failed, and another may be asked
+    ASKING      the answer's first output                         the engine; at most FIRST_TOKEN_SECONDS
+        │
+    STREAMING   more of the answer                                the engine; at most BETWEEN_TOKENS_SECONDS
+        │  ▲
+    PAYING      the hold to grow                                  the ledger; an engine's count, other runs' holds
+        │
+    DRAINING    subscribers to take the rest                      clients; each at most READER_SECONDS
+        │
+    SETTLING    the count, and the charge to be durable           an engine's count; the ledger
+        │
+    ENDED
+
+On the left is what the run waits for, on the right who makes it wait. From every state above DRAINING an end leads
+there at once: the answer is whole, the engine failed, the hold cannot grow, RUN_SECONDS are over, or the run is stopped
+(by its caller, its last subscriber's leaving, lost access, the server's end). ``_end`` is the one function for all of
+them, and gives back what the state had taken: a task, a hold that is still to be committed, a place in the queue, a
+replica's slot. What never had a hold has nothing to settle.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+import math
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any, Final
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from accounts.caller import Caller
 from accounts.errors import IdentityError
+from core.eager import run_as_task, run_eagerly
 from core.ids import new_run_id
+from credits import ledger
 from credits.errors import InsufficientCredits, LedgerError, LedgerUnavailable
+from inference import metrics
 from inference.billing import funding, settlement
+from inference.billing.counting import Counted, TokenCounter
+from inference.billing.funding import Need
 from inference.billing.funds import Funds
-from inference.billing.pricing import Rates
-from inference.billing.settlement import Bill
-from inference.catalog import snapshots
-from inference.catalog.snapshots import ModelSnapshot
+from inference.billing.settlement import Settlement
 from inference.chat import Chat
 from inference.chunks import Chunk
-from inference.concurrency import admission
 from inference.errors import (
+    EngineError,
     EngineFailed,
     EngineTimeout,
     EngineUnavailable,
@@ -36,25 +64,43 @@ from inference.errors import (
 )
 from inference.metrics import Meter
 from inference.models import Run
-from inference.routing.queue import PlaceInLine
+from inference.routing.attempt import Attempt
+from inference.routing.queue import QueuePosition
+from inference.routing.replicas import Replica
 from inference.routing.route import Route
-from inference.runs import access, registry
-from inference.runs.buffer import BATCH_CHUNKS, Answer, Reader
+from inference.runs import access
+from inference.runs.buffer import BATCH_CHUNKS, Buffer, Subscription
 from inference.runs.idempotency_keys import Claim
 from inference.runs.receipt import Receipt
+from inference.runs.run import Subscriber
+from inference.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-# The first reader of a resumable run is about to come, however short the grace for those who come back is.
-FIRST_READER_SECONDS: Final = 1.0
+# The first subscriber of a resumable run is about to come, however short the grace for those who come back is.
+FIRST_SUBSCRIBER_SECONDS: Final = 1.0
+# What an engine sends before its first output is kept back until then, but no more of it than this many chunks.
+MAX_KEPT_BACK: Final = 16
 ABANDONED: Final = "Nobody read the answer, so it was ended. Ask again with another Idempotency-Key"
+TOO_MUCH: Final = "The engine generated more than was asked for"
 
 
-class ReaderTooSlow(Exception):
-    """A reader took nothing for READER_SECONDS; raised inside ``subscribe`` by whoever writes to the socket."""
+class State(IntEnum):
+    """What a run waits for; the picture above."""
+
+    ADMITTING = 0
+    FUNDING = 1
+    QUEUED = 2
+    ASKING = 3
+    STREAMING = 4
+    PAYING = 5
+    DRAINING = 6
+    SETTLING = 7
+    ENDED = 8
 
 
 def start(
+    runtime: Runtime,
     caller: Caller,
     chat: Chat,
     *,
@@ -62,232 +108,521 @@ def start(
     resumable: bool = False,
     claim: Claim | None = None,
     fit_to_balance: bool = False,
-) -> "Completion":
-    """Begin a run. Refusals and failures are raised by ``begun`` and by reading, never here.
+) -> "LiveRun":
+    """Begin a run. Refusals and failures are told to its subscribers, never raised here.
 
     ``run_id`` is 32 hexadecimal digits, a new one if left out.
-    A resumable run outlives its last reader by RECONNECT_GRACE_SECONDS, and counts as delivered what it keeps for
-    replay; any other run ends with its last reader. A run with a claim is resumable, and leaves its answer to those
+    A resumable run outlives its last subscriber by RECONNECT_GRACE_SECONDS, and counts as delivered what it keeps for
+    replay; any other run ends with its last subscriber. A run with a claim is resumable, and leaves its answer to those
     who ask later; a whole answer is delivered to them only once it is whole. A run that is fitted to the balance is
     allowed the longest answer that the balance covers.
     """
-    completion = Completion(
+    run = LiveRun(
+        runtime,
         caller,
         chat,
         run_id or new_run_id(),
         resumable=resumable or claim is not None,
         claim=claim,
-        fit_to_balance=fit_to_balance,
+        fits_balance=fit_to_balance,
     )
-    registry.add(completion)
-    return completion
+    runtime.runs.add(run)
+    run.begin()
+    return run
 
 
-class Completion:
+class LiveRun:
     """One run of a model for one caller, from the first check to the settled charge."""
 
     def __init__(
-        self, caller: Caller, chat: Chat, run_id: str, *, resumable: bool, claim: Claim | None, fit_to_balance: bool
+        self,
+        runtime: Runtime,
+        caller: Caller,
+        chat: Chat,
+        run_id: str,
+        *,
+        resumable: bool,
+        claim: Claim | None,
+        fits_balance: bool,
     ) -> None:
         self.id = run_id
-        self.loop = asyncio.get_running_loop()
+        self.loop = runtime.loop
         self.caller = caller
         self.chat = chat
-        self.answer = Answer()
-        self.receipt = Receipt(self.id, caller, chat.model, streamed=bool(chat.stream))
+        self.state = State.ADMITTING
+        self.buffer = Buffer(self._drained)
+        self.receipt = Receipt(run_id, caller, chat.model, streamed=bool(chat.stream))
         self.meter = Meter()
-        self._fit_to_balance = fit_to_balance
-        # Its place in line and who answers it; None until the model is known.
-        self.route: Route | None = None
         self.resumable = resumable
         self.claim = claim
+        self._runtime = runtime
+        self._limits = runtime.limits
+        self._fits_balance = fits_balance
         # A whole answer with a claim counts as delivered once it is whole: one that breaks off can be asked for again.
         self._delivers_pieces = resumable and (claim is None or bool(chat.stream))
-        self._stop_ending: Run.Ending | None = None
-        self._stop_failure: Exception | None = None
-        self._stoppable = True
-        self._begun = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._grace: asyncio.TimerHandle | None = None
-        self._task = self.loop.create_task(self._run())
-        if resumable:
-            self._start_grace(max(FIRST_READER_SECONDS, settings.RECONNECT_GRACE_SECONDS))
+        self._when_ended: list[Callable[[], None]] = []
+        self._is_stopping = False
+        # By the loop's clock.
+        self._ends_at = self._queued_until = self._alone_until = self._prolong_at = math.inf
+        # What the present state has taken, and ``_end`` gives back.
+        self._task: asyncio.Task[None] | None = None
+        self._slot: Any = None
+        self._taking: ledger.Take | None = None
+        self._route: Route | None = None
+        self._replica: Replica | None = None
+        self._attempt: Attempt | None = None
+        # Once the run is funded.
+        self._funds: Funds | None = None
+        self._kept_back: list[Chunk] = []
+        self._unpaid: list[Chunk] = []
+        # What came behind chunks that are still to be paid.
+        self._after_paying: Callable[[], None] | None = None
+        # Tokens that the replica's throughput has not been told of.
+        self._new_tokens = 0
 
-    async def begun(self) -> None:
-        """Return when the first piece of the answer, or a long silence, is there. Raises what kept it from coming."""
-        await self._begun.wait()
-        if self.answer.error and self.receipt.first_token_at is None:
-            raise self.answer.error
-
-    async def ended(self) -> Receipt:
-        """Return the complete receipt once the charge is settled."""
-        await self._ended.wait()
-        return self.receipt
-
-    @property
-    def place_in_line(self) -> PlaceInLine | None:
-        """Where it waits for a replica; None when it does not."""
-        return self.route.ticket.place if self.route else None
+    # --- What others may ask --------------------------------------------------------------------------------------
 
     @property
     def is_ended(self) -> bool:
         """Whether the charge is settled."""
-        return self._ended.is_set()
+        return self.state is State.ENDED
 
-    @asynccontextmanager
-    async def subscribe(self, after: int = 0) -> AsyncIterator[Reader]:
-        """Read the answer from behind chunk number ``after``; leaving is how a connection lets go of the run."""
-        reader = Reader(self.answer, after)
-        self.answer.readers.add(reader)
-        if self._grace:
-            self._grace.cancel()
-        ending = Run.Ending.DISCONNECTED
-        try:
-            yield reader
-        except ReaderTooSlow:
-            ending = Run.Ending.SLOW_READER
-            raise
-        finally:
-            self.answer.leave(reader)
-            if not self.answer.readers:
-                if self.resumable:
-                    self._start_grace(settings.RECONNECT_GRACE_SECONDS)
-                else:
-                    self.stop(ending)
+    @property
+    def queue_position(self) -> QueuePosition | None:
+        """Where it waits for a replica; None when it does not."""
+        return self._route.queue_position if self._route else None
+
+    def subscribe(self, subscriber: Subscriber, after: int = 0, *, whole: bool = False) -> Subscription:
+        """Have a subscriber told the run from behind chunk number ``after``, once it resumes its subscription.
+
+        Leaving is how a connection lets go of the run.
+        """
+        self._alone_until = math.inf
+        return Subscription(self.buffer, subscriber, after, whole=whole, on_leave=self._left)
 
     def stop(self, ending: Run.Ending = Run.Ending.STOPPED, failure: Exception | None = None) -> None:
         """End the generation now and close the upstream connection; a run that is already ending is left alone.
 
-        ``failure`` is what those who still read will hear.
+        ``failure`` is what those who still subscribe will hear.
         """
-        if self._stoppable and self._stop_ending is None:
-            self._stop_ending, self._stop_failure = ending, failure
-            # Not within this turn: the run may not have taken its first step, or be the very one that asks.
-            self.loop.call_soon(self._cancel)
-
-    def _cancel(self) -> None:
-        if self._stoppable:
-            self._task.cancel()
+        if self.state < State.DRAINING and not self._is_stopping:
+            self._is_stopping = True
+            # Not within this turn: it may be the run itself that asks, in the middle of a chunk.
+            self.loop.call_soon(self._stop, ending, failure)
 
     def check_access(self) -> None:
         """End the run if its caller may not call any more; called after every change of identities."""
-        self._checking = self.loop.create_task(self._check_access())
+        run_eagerly(access.lost_by(self.caller), self._access_checked, self._fail)
 
-    async def _check_access(self) -> None:
-        if reason := await access.lost_by(self.caller):
-            self.stop(Run.Ending.REVOKED, reason)
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call back once the charge is settled, which may be now."""
+        if self.is_ended:
+            callback()
+        else:
+            self._when_ended.append(callback)
 
-    def _start_grace(self, seconds: float) -> None:
-        # Who comes back too late, and asks for what was kept, hears why it is not the whole answer.
-        failure = ReaderLagged(ABANDONED) if self.claim else None
-        self._grace = self.loop.call_later(seconds, self.stop, Run.Ending.DISCONNECTED, failure)
+    async def ended(self) -> Receipt:
+        """Return the complete receipt once the charge is settled."""
+        settled = asyncio.Event()
+        self.when_ended(settled.set)
+        await settled.wait()
+        return self.receipt
 
-    async def _run(self) -> None:
-        """Live through the run: check, fund, generate; then let the readers finish, and settle."""
-        failure: Exception | None = None
-        bill: Bill | None = None
-        try:
-            async with admission.place(self.caller):
-                model, rates = await self._prepare()
-                self.route = route = Route(model, self.chat, self.receipt, self.meter)
-                route.engine.check(self.chat)
-                await route.engine.meet(self.chat)
-                funds = await funding.take(self.receipt, route, rates, fits_balance=self._fit_to_balance)
-                bill = Bill(self.receipt, self.answer, route, funds, rates)
-                self.receipt.clamped_to = funds.clamped_to
-                async with asyncio.timeout(settings.RUN_SECONDS):
-                    await self._generate(route, funds)
-        except asyncio.CancelledError:
-            # Nobody stopped it: the loop is being closed under it.
-            self.receipt.ending = self._stop_ending or Run.Ending.SHUTDOWN
-            failure = self._stop_failure if self._stop_ending else EngineUnavailable()
-        except TimeoutError:
-            self.receipt.ending, failure = Run.Ending.TIMEOUT, EngineTimeout()
-        except InsufficientCredits as refusal:
-            failure = self._run_out(refusal)
-        except (InferenceError, LedgerError, IdentityError) as error:
-            failure = error
-        except (OperationalError, InterfaceError) as error:
-            logger.error("run %s: the database does not answer: %s", self.id, error)
-            failure = LedgerUnavailable("the database does not answer")
-        except Exception:
-            logger.exception("run %s broke down", self.id)
-            failure = EngineFailed()
-        self._stoppable = False
-        self._finish(failure)
-        try:
-            await settlement.close(bill, self.claim)
-        finally:
-            self._ended.set()
-            registry.discard(self)
-            self.meter.ended(self.receipt, failure)
+    def check_deadline(self, now: float) -> None:
+        """Act on what is late; called twice a second."""
+        if self._replica and self._new_tokens:
+            self._replica.throughput.add(self._new_tokens)
+            self._new_tokens = 0
+        if now >= self._alone_until:
+            self._alone_until = math.inf
+            # Who comes back too late, and asks for what was kept, hears why it is not the whole answer.
+            self.stop(Run.Ending.DISCONNECTED, ReaderLagged(ABANDONED) if self.claim else None)
+        if now >= self._prolong_at and self._funds:
+            self._prolong_at = now + self._limits.hold_grace_seconds / 2
+            self._funds.prolong()
+        if self.state >= State.DRAINING:
+            return
+        if now >= self._ends_at:
+            self.receipt.ending = Run.Ending.TIMEOUT.value
+            self._end(EngineTimeout())
+        elif now >= self._queued_until and self._route:
+            self._fail(self._route.abandon())
+        elif self._attempt:
+            self._attempt.check_deadline(now)
 
-    async def _prepare(self) -> tuple[ModelSnapshot, Rates]:
-        """Find the model and its price. Raises for a team that is switched off, and a model that cannot be had so."""
-        if not self.caller.team_enabled:
+    # --- ADMITTING ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the first step."""
+        self._runtime.deadlines.watch(self)
+        if self.resumable:
+            self._leave_alone(max(FIRST_SUBSCRIBER_SECONDS, self._limits.reconnect_grace_seconds))
+        self._task = run_eagerly(self._admit(), self._admitted, self._fail)
+
+    async def _admit(self) -> Need:
+        """Check all that may keep the run from beginning, and return what it needs."""
+        caller, chat, runtime = self.caller, self.chat, self._runtime
+        self._slot = await runtime.admission.take(caller)
+        if not caller.team_enabled:
             raise InferenceDisabled
-        model = await snapshots.find(self.chat.model)
+        model = await runtime.catalog.find(chat.model)
         self.meter.found(model.id)
         rates = model.rates()
-        model.check(self.chat)
+        model.check(chat)
         if not model.endpoints:
             raise EngineUnavailable
-        return model, rates
+        self._model, self._rates = model, rates
+        queue = runtime.queues.of(model)
+        self._route = route = Route(
+            model,
+            chat,
+            caller.project_id,
+            queue,
+            runtime.replicas,
+            on_slot=self._slot_came,
+            on_refusal=self._fail,
+        )
+        route.nearest.check(chat)
+        await route.nearest.meet(chat)
+        self._counter = TokenCounter(chat, route.nearest, model.context_tokens)
+        return Need.of(self.id, caller, chat, model=model, rates=rates, limits=self._limits, fits=self._fits_balance)
 
-    async def _generate(self, route: Route, funds: Funds) -> None:
-        """Take what a replica gives and the funds pay for."""
-        async with route.answer(funds.engine_limit) as (beginning, rest):
-            chunks: list[Chunk] | None = beginning
-            while chunks is not None:
-                generated = self.receipt.generated_tokens
-                if funds.covers(chunks):
-                    self._take(chunks, funds.completion_tokens)
-                else:
-                    await funds.pay(chunks, self._take)
-                route.replica.throughput.add(self.receipt.generated_tokens - generated)
-                chunks = await anext(rest, None)
+    # --- FUNDING --------------------------------------------------------------------------------------------------
+
+    def _admitted(self, need: Need) -> None:
+        self.state, self._task, self._need = State.FUNDING, None, need
+        self._taking = funding.hold_all(need)
+        ledger.submit(self._taking, self.loop, self._hold_came)
+
+    def _hold_came(self, outcome: Any) -> None:
+        if self.state is not State.FUNDING:
+            # It was given back when the run ended.
+            return
+        self._taking = None
+        if isinstance(outcome, InsufficientCredits):
+            assert self._route
+            trying = funding.hold_what_there_is(self._need, self._route.engines())
+            self._task = run_as_task(trying, lambda found: self._funded(*found), self._fail)
+        elif isinstance(outcome, Exception):
+            self._fail(outcome)
+        else:
+            try:
+                self._funded(self._need, outcome)
+            except Exception as error:  # noqa: BLE001 - it ends the run, and the run tells of it
+                self._fail(error)
+
+    def _funded(self, need: Need, hold: ledger.Held) -> None:
+        self._task = None
+        self._funds = need.funds(hold, self._counter)
+        self.receipt.clamped_to = self._funds.clamped_to
+        self._ends_at = self.loop.time() + self._limits.run_seconds
+        self._ask()
+
+    # --- QUEUED, ASKING -------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Ask a replica, or wait for one."""
+        assert self._route
+        self.state = State.QUEUED
+        self._queued_until = self.loop.time() + self._limits.queue_seconds
+        self.meter.queued()
+        try:
+            # The wait for credits, or for one that failed in the end, was long enough for the endpoints to change.
+            replica = self._route.enter(self._runtime.catalog.newest(self._model))
+        except EngineError as error:
+            self._fail(error)
+            return
+        if replica:
+            self._slot_came(replica)
+
+    def _slot_came(self, replica: Replica) -> None:
+        assert self._route
+        assert self._funds
+        self.state, self._replica, self._queued_until = State.ASKING, replica, math.inf
+        self.meter.admitted()
+        self.receipt.endpoint_id = replica.endpoint.id
+        self._counter.engine = engine = replica.engine
+        self._kept_back = []
+        try:
+            if engine is not self._route.nearest:
+                # One that came since may speak another dialect, and refuse what the others can do.
+                engine.check(self.chat)
+            self._attempt = Attempt(
+                self,
+                engine,
+                self.chat,
+                self._funds.engine_limit,
+                http=self._runtime.http,
+                limits=self._limits,
+            )
+            self._attempt.begin()
+        except Exception as error:  # noqa: BLE001 - it ends the run, and the run tells of it
+            self._fail(error)
+
+    def attempt_failed(self, error: EngineError) -> None:
+        """Ask another replica, as long as nobody has heard this one; called by the attempt."""
+        if self.state is State.PAYING:
+            self._after_paying = lambda: self.attempt_failed(error)
+            return
+        assert self._route
+        assert self._replica
+        replica, has_begun = self._replica, self.state is not State.ASKING
+        replica.record_failure(error, has_begun=has_begun)
+        metrics.upstream_failed(replica.endpoint.id, error)
+        self._leave_replica()
+        # After the first output nobody else is asked: the caller has it.
+        if not has_begun and self._route.may_ask_another(replica, error):
+            self._ask()
+        else:
+            self._fail(error)
+
+    def _leave_replica(self) -> None:
+        """Close the connection to it, and give its slot to the next who waits."""
+        replica, self._replica = self._replica, None
+        if self._attempt:
+            self._attempt.leave()
+            self._attempt = None
+        if replica and self._route:
+            replica.throughput.add(self._new_tokens)
+            self._new_tokens = 0
+            self._route.leave(replica)
+            self.meter.left()
+
+    # --- STREAMING, PAYING ----------------------------------------------------------------------------------------
+
+    def chunks_came(self, chunks: list[Chunk]) -> None:
+        """Take what one read from the engine brought, as far as it is paid for; called by the attempt."""
+        assert self._funds
+        if self.state is State.ASKING:
+            self._kept_back += chunks
+            if len(self._kept_back) <= MAX_KEPT_BACK and not any(
+                chunk.has_output or chunk.finish_reason for chunk in chunks
+            ):
+                return
+            chunks = self._kept_back
+            self.state = State.STREAMING
+            assert self._replica
+            self._replica.circuit.record_first_token()
+        if self.state is State.PAYING:
+            self._unpaid += chunks
+        elif not self._funds.covers(chunks):
+            self._pay(chunks)
+        else:
+            try:
+                self._take(chunks, self._funds.completion_tokens)
+            except EngineFailed as error:
+                self.attempt_failed(error)
+
+    def answer_ended(self) -> None:
+        """End the run well; called by the attempt."""
+        if self.state is State.PAYING:
+            self._after_paying = self.answer_ended
+        elif self.state is State.ASKING:
+            self.attempt_failed(EngineFailed())
+        else:
+            assert self._replica
+            self._replica.circuit.record_success()
+            self._end(None)
+
+    def broke_down(self, error: Exception) -> None:
+        """End the run; called by the attempt."""
+        self._fail(error)
 
     def _take(self, chunks: list[Chunk], completion_tokens: int) -> None:
-        """Keep what one read from the engine brought, and pass it on. Every limit on the answer stands here."""
-        taken: list[Chunk] = []
-        for chunk in chunks:
-            if chunk.has_output:
-                if self.receipt.generated_tokens == completion_tokens:
+        """Keep chunks, and hand them on. Every limit on the answer stands here. Raises EngineFailed."""
+        receipt, buffer = self.receipt, self.buffer
+        generated, taken = receipt.generated_tokens, chunks
+        for place, chunk in enumerate(chunks):
+            if chunk.content or chunk.has_output:
+                if generated == completion_tokens:
+                    taken = chunks[:place]
                     break
-                self.receipt.generated_tokens += 1
-            taken.append(chunk)
+                generated += 1
             if chunk.finish_reason:
-                self.receipt.ending = Run.Ending(chunk.finish_reason)
-        if self.receipt.first_token_at is None and self.receipt.generated_tokens:
-            self.receipt.first_token_at = timezone.now()
-        self.answer.append(taken)
+                receipt.ending = chunk.finish_reason
+        self._new_tokens += generated - receipt.generated_tokens
+        receipt.generated_tokens = generated
+        if generated and receipt.first_token_at is None:
+            receipt.first_token_at = timezone.now()
+        buffer.append(taken)
         self.meter.took()
         if self._delivers_pieces:
-            self.answer.deliver(len(self.answer.chunks))
-        # Readers of a model that is silent for long begin too, or they would lag behind from their beginning on.
-        is_long = len(self.answer.chunks) >= BATCH_CHUNKS
-        if self.receipt.generated_tokens or is_long or self.receipt.ending is not Run.Ending.ENGINE_ERROR:
-            self._begun.set()
-        if self.answer.size_bytes > settings.ANSWER_BYTES or len(taken) < len(chunks):
-            raise EngineFailed("The engine generated more than was asked for")
-        if not self.resumable and any(reader.lag_bytes > settings.READER_BYTES for reader in self.answer.readers):
-            self.stop(Run.Ending.SLOW_READER, ReaderLagged())
+            buffer.deliver(len(buffer.chunks))
+        if not buffer.is_begun:
+            # Subscribers of a model that is silent for long begin too, or they would lag behind from the beginning on.
+            is_long = len(buffer.chunks) >= BATCH_CHUNKS
+            buffer.is_begun = bool(generated) or is_long or receipt.ending != Run.Ending.ENGINE_ERROR
+        buffer.push()
+        if buffer.size_bytes > self._limits.answer_bytes or len(taken) < len(chunks):
+            raise EngineFailed(TOO_MUCH)
+        if not self.resumable:
+            for subscription in buffer.subscriptions:
+                if subscription.is_paused and subscription.lag_bytes > self._limits.reader_bytes:
+                    self.stop(Run.Ending.SLOW_READER, ReaderLagged())
 
-    def _run_out(self, refusal: InsufficientCredits) -> InsufficientCredits | None:
+    def _pay(self, chunks: list[Chunk]) -> None:
+        """Read no more until these are paid for and taken."""
+        assert self._attempt
+        self.state, self._unpaid = State.PAYING, chunks
+        self._attempt.pause()
+        self._task = run_as_task(self._pay_all(), self._paid, self._could_not_pay)
+
+    async def _pay_all(self) -> None:
+        assert self._funds
+        while chunks := self._unpaid:
+            self._unpaid = []
+            await self._funds.pay(chunks, self._take)
+
+    def _paid(self, _: None) -> None:
+        self.state, self._task = State.STREAMING, None
+        if after := self._after_paying:
+            after()
+        elif self._attempt:
+            self._attempt.resume()
+
+    def _could_not_pay(self, error: BaseException) -> None:
+        if isinstance(error, EngineFailed):
+            self.state, self._after_paying = State.STREAMING, None
+            self.attempt_failed(error)
+        else:
+            self._fail(error)
+
+    # --- Ways to an end -------------------------------------------------------------------------------------------
+
+    def _left(self, subscription: Subscription, is_slow: bool) -> None:
+        """End the run with its last subscriber, or give those who may come back their time."""
+        if self.buffer.subscriptions or self.state >= State.DRAINING:
+            return
+        if self.resumable:
+            self._leave_alone(self._runtime.limits.reconnect_grace_seconds)
+        else:
+            self.stop(Run.Ending.SLOW_READER if is_slow else Run.Ending.DISCONNECTED)
+
+    def _leave_alone(self, seconds: float) -> None:
+        self._alone_until = self.loop.time() + seconds
+        self._runtime.deadlines.watch(self, within=seconds)
+
+    def _access_checked(self, refusal: Exception | None) -> None:
+        if refusal:
+            self.stop(Run.Ending.REVOKED, refusal)
+
+    def _stop(self, ending: Run.Ending, failure: Exception | None) -> None:
+        if self.state < State.DRAINING:
+            self.receipt.ending = ending.value
+            self._end(failure)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the run with what went wrong."""
+        if self.state >= State.DRAINING:
+            return
+        if isinstance(error, asyncio.CancelledError):
+            # Nobody stopped it: the loop is being closed under it.
+            self.receipt.ending = Run.Ending.SHUTDOWN.value
+            self._end(EngineUnavailable())
+        elif isinstance(error, InsufficientCredits):
+            self._run_out(error)
+        elif isinstance(error, (InferenceError, LedgerError, IdentityError)):
+            self._end(error)
+        elif isinstance(error, (OperationalError, InterfaceError)):
+            logger.error("run %s: the database does not answer: %s", self.id, error)
+            self._end(LedgerUnavailable("the database does not answer"))
+        else:
+            self._break_down(error)
+
+    def _break_down(self, error: BaseException) -> None:
+        logger.error("run %s broke down", self.id, exc_info=error)
+        if self.state < State.DRAINING:
+            self._end(EngineFailed())
+
+    def _run_out(self, refusal: InsufficientCredits) -> None:
         """End an answer of which no more can be paid; one that is sent whole is sent as far as it came."""
-        self.receipt.ending, self.receipt.limited_by = Run.Ending.OUT_OF_CREDITS, refusal.limited_by
+        self.receipt.ending, self.receipt.limited_by = Run.Ending.OUT_OF_CREDITS.value, refusal.limited_by
         if self.chat.stream or self.receipt.first_token_at is None:
-            return refusal
-        self.answer.append([Chunk(finish_reason=Run.Ending.LENGTH.value)])
-        return None
+            self._end(refusal)
+        else:
+            self.buffer.append([Chunk(finish_reason=Run.Ending.LENGTH.value)])
+            self._end(None)
 
-    def _finish(self, failure: Exception | None) -> None:
-        """Close the answer: readers get what is left of it, then the failure if there was one."""
-        self.receipt.ended_at = timezone.now()
-        self.receipt.error = type(failure).__name__ if failure else ""
-        if failure and self.receipt.ending in Run.ENGINE_ENDINGS:
-            self.receipt.ending = Run.Ending.ENGINE_ERROR
+    def _end(self, failure: Exception | None) -> None:
+        """Give back what the state had taken; subscribers get what is left of the answer, then the failure, if any."""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+        if self._taking:
+            ledger.submit(ledger.prepare_settlement(self._taking.new_id, 0, price=""), self.loop, None)
+            self._taking = None
+        if self._replica:
+            self._leave_replica()
+        elif self._route:
+            self._route.abandon()
+        if self._slot:
+            self._slot.give_back()
+        self.state, self._route = State.DRAINING, None
+        receipt, buffer = self.receipt, self.buffer
+        receipt.ended_at = timezone.now()
+        receipt.error = type(failure).__name__ if failure else ""
+        if failure and receipt.ending in Run.ENGINE_ENDINGS:
+            receipt.ending = Run.Ending.ENGINE_ERROR.value
         if self.claim and not failure:
-            self.answer.deliver(len(self.answer.chunks))
-        self.answer.finish(failure)
-        self._begun.set()
+            buffer.deliver(len(buffer.chunks))
+        # The hold outlives the slowest subscriber, or its credits would be spent by another run meanwhile.
+        self._prolong_at = self.loop.time() + self._limits.hold_grace_seconds / 2
+        buffer.finish(failure)
+        if not self._funds:
+            self._close_claim()
+
+    # --- SETTLING, ENDED ------------------------------------------------------------------------------------------
+
+    def _drained(self) -> None:
+        if not self._funds:
+            return
+        self.state, self._prolong_at = State.SETTLING, math.inf
+        counting = settlement.count(
+            self.buffer.chunks, self.buffer.delivered, self._counter, self._funds, self._model.overhead.image
+        )
+        self._task = run_eagerly(counting, self._counted, self._could_not_count)
+
+    def _counted(self, counted: Counted) -> None:
+        assert self._funds
+        receipt = self.receipt
+        receipt.usage, receipt.counting = counted[0], counted[1].value
+        receipt.generated_tokens = max(receipt.generated_tokens, receipt.usage.completion_tokens)
+        receipt.price_id, receipt.held_nano = self._rates.price_id, self._funds.hold.amount_nano
+        receipt.cost_nano = self._funds.charge_nano(self._rates.cost_nano(receipt.usage))
+        Settlement(
+            self.id, self._funds.hold.id, receipt.price_id, receipt.cost_nano, self._rows(), self._settled
+        ).submit()
+
+    def _could_not_count(self, error: BaseException) -> None:
+        """Leave the hold to expire: the loss is ours."""
+        logger.error("run %s could not be settled", self.id, exc_info=error)
+        self._close_claim()
+
+    def _rows(self) -> Iterator[ledger.Write]:
+        """Yield the run's row; then, for the endpoint may have been removed while it answered, the row without it."""
+        answer = self.claim.write(self.receipt, self.buffer) if self.claim else None
+        yield self.receipt.write(answer)
+        self.receipt.endpoint_id = None
+        yield self.receipt.write(answer)
+
+    def _settled(self, row: ledger.Write | None) -> None:
+        if self.claim:
+            self.claim.is_kept = bool(row and row.then)
+        self._close_claim()
+
+    def _close_claim(self) -> None:
+        """Give the Idempotency-Key up, if its answer is not kept."""
+        if self.claim:
+            run_eagerly(self.claim.end(), lambda _: self._close(), lambda _: self._close())
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self.state = State.ENDED
+        self._runtime.runs.discard(self)
+        self._runtime.deadlines.forget(self)
+        self.meter.ended(self.receipt, self.buffer.error)
+        self.buffer.settle(self.receipt)
+        callbacks, self._when_ended = self._when_ended, []
+        for callback in callbacks:
+            callback()

@@ -7,19 +7,16 @@ Redirects, proxies of the environment and cookies are never followed, read or ke
 import asyncio
 import re
 import string
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import lru_cache
-from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
-from inference.errors import EngineTimeout, EngineUnavailable
-from inference.transport.connection import Connection, Origin, Pool
-from inference.transport.response import Response
-from inference.transport.watchdog import Watchdog
+from inference.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
+from inference.transport.call import Call, Receiver
+from inference.transport.connection import Origin, Pool
 
-__all__ = ["HttpClient", "Request", "Response"]
+__all__ = ["Call", "HttpClient", "Receiver", "Request"]
 
 _PORTS = {"http": 80, "https": 443}
 _OWN_HEADERS = ("User-Agent: Parley", "Accept: */*", "Accept-Encoding: identity")
@@ -45,21 +42,32 @@ class HttpClient:
     def __init__(self) -> None:
         self._pool: Pool | None = None
 
-    def send(self, request: Request, *, seconds: float) -> "Sending":
-        """``async with client.send(…) as response``: wait up to ``seconds`` for the response to begin."""
-        return Sending(self.pool, request, seconds)
+    def call(self, request: Request, receiver: Receiver) -> Call:
+        """Send a request; what comes of it is told to the receiver. Raises EngineUnavailable for what cannot be sent.
+
+        A kept connection that its server has just closed is replaced by a new one. How long the response may take is
+        for the caller to watch, who leaves the call.
+        """
+        method, url, headers, body = request
+        origin, head = _head(method, url, tuple(headers.items()))
+        head += b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
+        return Call(self.pool, origin, head, body or b"", receiver)
 
     async def fetch(self, request: Request, *, seconds: float, limit: int) -> tuple[int, bytes]:
         """Send a request and return the status and the whole body of at most ``limit`` bytes, within ``seconds``."""
+        loop = asyncio.get_running_loop()
+        fetched = _Fetched(loop.create_future(), limit)
+        call = self.call(request, fetched)
+        timer = loop.call_later(seconds, fetched.response_failed, EngineTimeout())
         try:
-            async with asyncio.timeout(seconds), self.send(request, seconds=seconds) as response:
-                return response.status, await response.read(limit)
-        except TimeoutError as error:
-            raise EngineTimeout from error
+            return await fetched.outcome
+        finally:
+            timer.cancel()
+            call.leave()
 
     @property
     def pool(self) -> Pool:
-        """The connections; opened when they are first asked for."""
+        """The connections; there is none before the first is asked for."""
         if self._pool is None:
             self._pool = Pool(asyncio.get_running_loop())
         return self._pool
@@ -77,79 +85,34 @@ class HttpClient:
         await self.close()
 
 
-class Sending:
-    """A request on its way, and its response once that begins; leaving it gives the connection back, or closes it."""
+class _Fetched:
+    """A whole response, once it is there."""
 
-    def __init__(self, pool: Pool, request: Request, seconds: float) -> None:
-        self._pool, self._request, self._seconds = pool, request, seconds
-        self._response: Response | None = None
+    def __init__(self, outcome: "asyncio.Future[tuple[int, bytes]]", limit: int) -> None:
+        self.outcome = outcome
+        self._limit = limit
+        self._status = 0
+        self._body = bytearray()
 
-    async def __aenter__(self) -> Response:
-        deadline = asyncio.get_running_loop().time() + self._seconds
-        method, url, headers, body = self._request
-        origin, head = _head(method, url, tuple(headers.items()))
-        head += b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
-        if connection := self._pool.take(origin):
-            try:
-                return await self._exchange(connection, head, deadline)
-            except EngineUnavailable:
-                # The server closed a kept connection just now. Nothing was answered, so asking again is safe.
-                pass
-        try:
-            async with asyncio.timeout_at(deadline):
-                connection = await self._pool.connect(origin)
-        except TimeoutError as error:
-            raise EngineTimeout from error
-        return await self._exchange(connection, head, deadline)
+    def response_began(self, status: int) -> None:
+        """Note the status."""
+        self._status = status
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._response is not None:
-            self._response.leave()
+    def body_received(self, data: bytes) -> None:
+        """Keep a piece; one too many is a failure."""
+        self._body += data
+        if len(self._body) > self._limit:
+            self.response_failed(EngineFailed())
 
-    async def _exchange(self, connection: Connection, head: bytes, deadline: float) -> Response:
-        """Send the request and return its response once it begins."""
-        self._response = response = Response(connection)
-        try:
-            with Watchdog(response.expire) as watchdog:
-                watchdog.wait(deadline - asyncio.get_running_loop().time())
-                await response.begin(head, self._request.body or b"")
-        except BaseException:
-            response.leave()
-            raise
-        return response
+    def response_ended(self) -> None:
+        """Tell it to whoever waits."""
+        if not self.outcome.done():
+            self.outcome.set_result((self._status, bytes(self._body)))
 
-
-_clients: dict[asyncio.AbstractEventLoop, HttpClient] = {}
-_keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
-
-
-def shared() -> HttpClient:
-    """Return the running loop's client, which closes with the loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        _clients[loop] = HttpClient()
-        keeper = _keepers[loop] = _keep(loop, _clients[loop])
-        # It yields at once; from then on the loop knows it.
-        with suppress(StopIteration):
-            keeper.asend(None).send(None)
-    return _clients[loop]
-
-
-async def close() -> None:
-    """Close the running loop's client; the next request opens new connections."""
-    if keeper := _keepers.get(asyncio.get_running_loop()):
-        await keeper.aclose()
-
-
-async def _keep(loop: asyncio.AbstractEventLoop, client: HttpClient) -> AsyncGenerator[None, None]:
-    """Close a client when its loop ends: a loop closes its asynchronous generators before it stops."""
-    try:
-        yield
-    finally:
-        del _clients[loop], _keepers[loop]
-        await client.close()
+    def response_failed(self, error: EngineError) -> None:
+        """Tell that to whoever waits."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
 
 
 @lru_cache(maxsize=1024)

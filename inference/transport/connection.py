@@ -5,13 +5,10 @@ import logging
 import ssl
 from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from inference.errors import EngineOverloaded, EngineUnavailable
 from inference.transport import networks
-
-if TYPE_CHECKING:
-    from inference.transport.response import Response
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +28,25 @@ class Origin(NamedTuple):
     is_tls: bool
 
 
+class Served(Protocol):
+    """The call that a connection serves."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that came."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note that the connection closed, or that the server sends nothing more."""
+
+    def can_write(self) -> None:
+        """Take note that the server has taken what was sent."""
+
+
 class Connection(asyncio.Protocol):
-    """One socket, which serves one response at a time."""
+    """One socket, which serves one call at a time."""
 
     def __init__(self, origin: Origin, pool: "Pool") -> None:
         self.origin = origin
-        self.response: Response | None = None
+        self.call: Served | None = None
         # On the loop's clock; means something while the connection is in the pool.
         self.idle_since = 0.0
         self.is_closed = False
@@ -55,24 +65,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came; what nobody asked for makes the connection worthless."""
-        if self.response:
-            self.response.feed(data)
+        if self.call:
+            self.call.data_received(data)
         else:
             self.abort()
 
     def eof_received(self) -> None:
         """Nothing more will come. The transport closes itself."""
         self.is_closed = True
-        if self.response:
-            self.response.lost(None)
+        if self.call:
+            self.call.connection_lost(None)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the response, and be forgotten."""
+        """Tell the call, and be forgotten."""
         self.is_closed = True
         self._pool.forget(self)
-        if self.response:
+        if self.call:
             # Our own closing must not look like the server's, which is the end of some bodies.
-            self.response.lost(ConnectionAbortedError() if self._is_aborted else error)
+            self.call.connection_lost(ConnectionAbortedError() if self._is_aborted else error)
 
     def pause_writing(self) -> None:
         """The server reads too slowly."""
@@ -81,8 +91,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The server caught up."""
         self.is_full = False
-        if self.response:
-            self.response.wake()
+        if self.call:
+            self.call.can_write()
 
     def write(self, data: bytes | memoryview) -> None:
         """Send bytes; check ``is_full`` between large ones."""
@@ -108,8 +118,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def leave(self, *, is_reusable: bool) -> None:
-        """Let go of the response: back to the pool, or closed at once."""
-        self.response = None
+        """Let go of the call: back to the pool, or closed at once."""
+        self.call = None
         if is_reusable and not self.is_closed and self._transport and not self._transport.get_write_buffer_size():
             self.resume()
             self._pool.keep(self)
@@ -158,7 +168,7 @@ class Pool:
         except BaseException as error:
             connection.abort()
             self._open.discard(connection)
-            if isinstance(error, networks.PlaceRefused):
+            if isinstance(error, networks.AddressRefused):
                 logger.warning("An engine was not called: %s", error)
                 raise EngineUnavailable from error
             # A ValueError is a host that cannot be one.

@@ -32,33 +32,33 @@ _LOOPBACK = ipaddress.ip_address("::1")
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
 
-class PlaceRefused(Exception):
+class AddressRefused(Exception):
     """No engine may be there; the message is for operators."""
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that a host is written as; None for a name. Raises PlaceRefused for a number in disguise."""
+    """Return the address that a host is written as; None for a name. Raises AddressRefused for a number in disguise."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         if _NUMBER.fullmatch(host):
-            raise PlaceRefused(f"{host} is neither a name nor an address of four numbers.") from None
+            raise AddressRefused(f"{host} is neither a name nor an address of four numbers.") from None
         return None
 
 
 def check(host: str, addresses: Iterable[Address]) -> None:
-    """Refuse a host unless an engine may be at each of its addresses. Raises PlaceRefused."""
+    """Refuse a host unless an engine may be at each of its addresses. Raises AddressRefused."""
     is_named = host.lower().rstrip(".") in settings.ENGINE_HOSTS
     for address in addresses:
         if not _is_allowed(address, settings.ENGINE_NETWORKS, is_named=is_named):
             place = f"{host} is at {address}, which" if str(address) != host else host
-            raise PlaceRefused(f"{place} is outside of ENGINE_NETWORKS.")
+            raise AddressRefused(f"{place} is outside of ENGINE_NETWORKS.")
 
 
 def check_host(host: str) -> None:
     """Refuse a host where no engine may be; a name that nobody knows yet is decided when it is called.
 
-    Waits for the system's resolver. Raises PlaceRefused.
+    Waits for the system's resolver. Raises AddressRefused.
     """
     address = literal(host)
     if address:
@@ -72,7 +72,7 @@ def check_host(host: str) -> None:
 
 
 async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[str]:
-    """Return the addresses to connect to, best first. Raises PlaceRefused, and OSError for an unknown name."""
+    """Return the addresses to connect to, best first. Raises AddressRefused, and OSError for an unknown name."""
     address = literal(host)
     if address:
         check(host, [address])

@@ -14,7 +14,8 @@ from accounts.models import User
 from core.errors import DomainError
 from inference.errors import EngineError, EngineFailed
 from inference.runs import spine
-from inference.runs.spine import Completion
+from inference.runs.spine import LiveRun
+from inference.runtime import Runtime
 from playground import access, peers
 from playground.conversations import claims, progress, store
 from playground.conversations.branches import Turn
@@ -39,7 +40,7 @@ LOOK_SECONDS: Final = 0.05
 class Kept:
     """A run of this process and, to be awaited, the frame that tells its end."""
 
-    completion: Completion
+    run: LiveRun
     turn: Turn
     final: "asyncio.Task[dict[str, Any]]"
 
@@ -47,7 +48,7 @@ class Kept:
 _kept: dict[str, Kept] = {}
 
 
-async def ask(user: User, session: str | None, form: Send | Regenerate) -> Kept:
+async def ask(runtime: Runtime, user: User, session: str | None, form: Send | Regenerate) -> Kept:
     """Append a turn to a conversation and start its run. Raises DomainError, with nothing changed.
 
     The run does not outlive the session that asks, unless someone else reads it.
@@ -64,7 +65,7 @@ async def ask(user: User, session: str | None, form: Send | Regenerate) -> Kept:
         if turn:
             await database_sync_to_async(store.withdraw)(turn)
         raise
-    started = spine.start(caller, request, run_id=run, resumable=True)
+    started = spine.start(runtime, caller, request, run_id=run, resumable=True)
     kept = Kept(started, turn, asyncio.create_task(_keep(started, turn, session), name=f"keeper of {run}"))
     _kept[run] = kept
     return kept
@@ -82,7 +83,7 @@ def stop(conversation: UUID) -> None:
     """
     kept = _kept.get(claims.run_of(conversation) or "")
     if kept:
-        kept.completion.loop.call_soon_threadsafe(kept.completion.stop)
+        kept.run.loop.call_soon_threadsafe(kept.run.stop)
         return
     running = Message.objects.filter(conversation=conversation, state=Message.State.RUNNING)
     for run in running.values_list("run", flat=True):
@@ -100,10 +101,10 @@ async def drain() -> None:
         await asyncio.wait(finals)
 
 
-async def _keep(run: Completion, turn: Turn, session: str | None) -> dict[str, Any]:
+async def _keep(run: LiveRun, turn: Turn, session: str | None) -> dict[str, Any]:
     """Wait for the end of a run, write it down, and return the frame that tells it."""
     watching = asyncio.create_task(_watch_login(run, session), name=f"login of {run.id}")
-    saving = asyncio.create_task(progress.save(run.answer, turn.answer.pk), name=f"progress of {run.id}")
+    saving = asyncio.create_task(progress.save(run.buffer, turn.answer.pk), name=f"progress of {run.id}")
     try:
         await run.ended()
         request_log.socket_run(run, SOCKET_PATH)
@@ -117,7 +118,7 @@ async def _keep(run: Completion, turn: Turn, session: str | None) -> dict[str, A
         asyncio.get_running_loop().call_later(OUTCOME_SECONDS, _kept.pop, run.id, None)
 
 
-async def _watch_login(run: Completion, session: str | None) -> None:
+async def _watch_login(run: LiveRun, session: str | None) -> None:
     """End a run that nobody reads when whoever asked for it has signed out: he will not come back to it."""
     changed = asyncio.Event()
     with listening(changed.set):
@@ -130,17 +131,17 @@ async def _watch_login(run: Completion, session: str | None) -> None:
                 await _let_go(run)
 
 
-async def _let_go(run: Completion) -> None:
+async def _let_go(run: LiveRun) -> None:
     """End a run once nobody reads it; whoever still does after the last look has a login of his own."""
     for _ in range(LOOKS):
-        if not run.answer.readers:
+        if not run.buffer.subscriptions:
             run.stop()
             return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _conclude(run: Completion, turn: Turn) -> dict[str, Any]:
-    error, chunks = run.answer.error, run.answer.chunks
+async def _conclude(run: LiveRun, turn: Turn) -> dict[str, Any]:
+    error, chunks = run.buffer.error, run.buffer.chunks
     if error and not chunks and not isinstance(error, EngineError):
         # Refused, not failed: as if it had never been sent, and the text is not lost.
         return _failed(run, error, None, await _withdraw(turn))
@@ -164,7 +165,7 @@ async def _withdraw(turn: Turn) -> str | None:
     return draft
 
 
-def _failed(run: Completion, error: Exception, message: dict[str, Any] | None, draft: str | None) -> dict[str, Any]:
+def _failed(run: LiveRun, error: Exception, message: dict[str, Any] | None, draft: str | None) -> dict[str, Any]:
     shown = error if isinstance(error, DomainError) else EngineFailed()
     return {
         "type": "failed",

@@ -12,7 +12,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from inference.chunks import Chunk
-from inference.runs.buffer import Answer
+from inference.runs.buffer import Buffer
 from inference.runs.receipt import Receipt
 from playground.conversations import store
 from playground.conversations.branches import Turn
@@ -29,7 +29,7 @@ FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 15
 
 
-async def save(buffer: Answer, answer: UUID) -> None:
+async def save(buffer: Buffer, answer: UUID) -> None:
     """Write down what there is of an answer, again and again, until cancelled."""
     written = 0
     while True:

@@ -84,16 +84,16 @@ def run_summary(receipt: Receipt) -> dict[str, Any]:
     rate = receipt.tokens_per_second
     return _summary(
         receipt.id,
-        receipt.model,
-        ending=receipt.ending.value,
-        finish_reason=receipt.ending.value if receipt.ending in Run.ENGINE_ENDINGS else None,
+        receipt.model_id,
+        ending=receipt.ending,
+        finish_reason=receipt.ending if receipt.ending in Run.ENGINE_ENDINGS else None,
         prompt_tokens=receipt.usage.prompt_tokens,
         completion_tokens=receipt.usage.completion_tokens,
         cost_dollars=plain_dollars(receipt.cost_nano),
         first_token_ms=None if first_token is None else round(first_token * 1000),
         duration_ms=None if ended is None else round((ended - receipt.started_at).total_seconds() * 1000),
         tokens_per_second=None if rate is None else round(rate, 1),
-        counting=receipt.counting.value,
+        counting=receipt.counting,
     )
 
 

@@ -1,9 +1,11 @@
 """The playground's socket: it hears what a person wants, starts it, and relays what comes of it.
 
-Runs are not the socket's: each has a task here that relays it, and goes on elsewhere when the socket is gone.
+Runs are not the socket's: each is relayed here by a task that waits for its end, and goes on elsewhere when the socket
+is gone.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,7 +29,7 @@ from playground.models import Message
 from playground.questions import FINAL
 from playground.socket import balances
 from playground.socket.base import SOCKET_PATH, Socket
-from playground.socket.frames import Frames, frames_of
+from playground.socket.frames import Frames, RunRelay
 from playground.socket.presence import present
 from playground.socket.watching import watching
 from web import request_log
@@ -51,6 +53,8 @@ class PlaygroundConsumer(Socket):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Live until the socket closes."""
         self._relays: dict[str, Relay] = {}
+        # Those whose frames come from this process.
+        self._local: set[RunRelay] = set()
         self._asking = asyncio.Lock()
         self._is_leaving = False
         self._watched: tuple[str, Standing] | None = None
@@ -64,7 +68,9 @@ class PlaygroundConsumer(Socket):
             if not is_same_origin(self.scope):
                 raise SignedOut
             self.user = await access.signed_in(self._session)
-            self.until_closed.enter_context(await present(self.user.pk, self._access_changed.set))
+            self.until_closed.enter_context(
+                await present(self.runtime.browser_slots, self.user.pk, self._access_changed.set)
+            )
             self._viewer = self.until_closed.enter_context(watching(self._conversation_changed))
             self._follower = self.until_closed.enter_context(balances.following(self._balance_changed.set))
         except PlaygroundError:
@@ -120,22 +126,23 @@ class PlaygroundConsumer(Socket):
             raise Restarting
         if len(self._relays) >= MAX_RUNS_PER_SOCKET:
             raise TooMuch(f"{MAX_RUNS_PER_SOCKET} answers at once are relayed at most. Wait for one to end.")
-        kept = await answers.ask(self.user, self._session, form)
+        kept = await answers.ask(self.runtime, self.user, self._session, form)
         turn = kept.turn
         started = {
             "type": "started",
             "ref": form.ref,
-            "run": kept.completion.id,
-            "request_id": request_id(kept.completion.id),
+            "run": kept.run.id,
+            "request_id": request_id(kept.run.id),
             **turn_json(turn),
         }
         await self.tell(started)
-        self._follow(kept.completion.id, str(turn.conversation.project), frames_of(kept, 0), form.ref)
+        project = str(turn.conversation.project)
+        self._follow(kept.run.id, project, self._relay_here(project, kept, 0, form.ref))
 
     async def _stop(self, run: str) -> None:
         kept, _ = await self._find(run)
         if kept:
-            kept.completion.stop()
+            kept.run.stop()
         else:
             await asyncio.to_thread(peers.stop, run)
 
@@ -143,9 +150,9 @@ class PlaygroundConsumer(Socket):
         kept, answer = await self._find(run)
         project = str(answer.conversation.project)
         if kept:
-            self._follow(run, project, frames_of(kept, after), None)
+            self._follow(run, project, self._relay_here(project, kept, after, None))
         elif peers.may_have(run):
-            self._follow(run, project, self._frames_elsewhere(run, after), None)
+            self._follow(run, project, self._relay(project, self._frames_elsewhere(run, after)))
         else:
             await self.tell(await _outcome(answer))
 
@@ -189,14 +196,20 @@ class PlaygroundConsumer(Socket):
             self._follower.told_nano = int(balance["balance_nano"])
         await self.tell({"type": "balance", **balance})
 
-    def _follow(self, run: str, project: str, frames: Frames, ref: str | None) -> None:
+    def caught_up(self) -> None:
+        """Tell on."""
+        for relay in tuple(self._local):
+            relay.resume()
+
+    def _follow(self, run: str, project: str, relaying: Coroutine[Any, Any, None]) -> None:
         """Relay a run, in place of an earlier relay of the same."""
         earlier = self._relays.get(run)
         if earlier:
             earlier.task.cancel()
         elif len(self._relays) >= MAX_RUNS_PER_SOCKET:
+            relaying.close()
             raise TooMuch
-        task = self.begin(self._relay(project, frames, ref))
+        task = self.begin(relaying)
         self._relays[run] = Relay(task, project)
         task.add_done_callback(lambda ended: self._forget(run, ended))
 
@@ -204,10 +217,25 @@ class PlaygroundConsumer(Socket):
         if run in self._relays and self._relays[run].task is task:
             del self._relays[run]
 
-    async def _relay(self, project: str, frames: Frames, ref: str | None) -> None:
+    async def _relay_here(self, project: str, kept: Kept, after: int, ref: str | None) -> None:
+        """Relay a run of this process: its frames are put as they come, and nobody waits for each."""
+        relay = RunRelay(kept, after, self.put, ref)
+        self._local.add(relay)
+        try:
+            relay.begin()
+            await relay.over
+        finally:
+            self._local.discard(relay)
+            relay.leave()
+        await self._tell_new_balance(project)
+
+    async def _relay(self, project: str, frames: Frames) -> None:
         async with aclosing(frames):
             async for frame in frames:
-                await self.tell({**frame, "ref": ref} if frame["type"] == "failed" else frame)
+                await self.tell({**frame, "ref": None} if frame["type"] == "failed" else frame)
+        await self._tell_new_balance(project)
+
+    async def _tell_new_balance(self, project: str) -> None:
         with suppress(PlaygroundError):
             await self._tell_balance(await access.abalance_for(self.user, project))
 

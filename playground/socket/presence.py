@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from accounts.models import TOPIC
 from core import changes
-from inference.concurrency.local import InFlightHere
-from inference.concurrency.slots import Place
+from inference.concurrency.slots import Slot, Slots
 from playground.errors import TooMuch
 from playground.limits import MAX_SOCKETS_PER_USER
 
@@ -28,26 +27,25 @@ class Listener:
     check_access: Callable[[], None]
 
 
-_counts = InFlightHere()
 _lock = threading.Lock()
 _listeners: set[Listener] = set()
 
 
-async def present(user_id: int, check_access: Callable[[], None]) -> AbstractContextManager[None]:
+async def present(slots: Slots, user_id: int, check_access: Callable[[], None]) -> AbstractContextManager[None]:
     """Count a socket while what is returned is entered, and tell it as ``listening`` does. Raises TooMuch."""
-    place = Place([("browsers", user_id)], _counts)
-    if await place.take([MAX_SOCKETS_PER_USER]) is not None:
+    slot = Slot([("browsers", user_id)], slots)
+    if await slot.take([MAX_SOCKETS_PER_USER]) is not None:
         raise TooMuch
-    return _present_with(place, check_access)
+    return _present_with(slot, check_access)
 
 
 @contextmanager
-def _present_with(place: Place, check_access: Callable[[], None]) -> Iterator[None]:
+def _present_with(slot: Slot, check_access: Callable[[], None]) -> Iterator[None]:
     try:
         with listening(check_access):
             yield
     finally:
-        place.give_back()
+        slot.give_back()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import Team
 from credits.models import Hold
 from inference.models import Endpoint, Run
-from inference.routing import queue
+from inference.runtime import serving
 from tests.api.scenes import Connect, Wire, balance, body, the_run
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, MODEL, asked, cost_nano, prompt_tokens
@@ -142,7 +142,14 @@ def test_each_of_many_who_leave_closes_its_upstream_within_a_second(
     until(is_settled)
 
 
-def test_each_of_many_who_leave_the_line_is_out_of_it_within_a_second(
+def waiting() -> int:
+    """Return how many wait for the model."""
+    runtime = serving()
+    assert runtime
+    return runtime.queues.waiting()[MODEL]
+
+
+def test_each_of_many_who_leave_the_queue_is_out_of_it_within_a_second(
     connect: Connect, tgi: FakeTgi, funded: Team
 ) -> None:
     Endpoint.objects.update(concurrency=1)
@@ -150,10 +157,10 @@ def test_each_of_many_who_leave_the_line_is_out_of_it_within_a_second(
     with connect(body(stream=True)) as served:
         served.read_words(1)
         wires = [connect(question(number, stream=number % 2 == 0)) for number in range(MANY)]
-        until(lambda: queue.waiting()[MODEL] == MANY)
+        until(lambda: waiting() == MANY)
         assert Hold.objects.filter(state=Hold.State.OPEN).count() == MANY + 1
         leave_each(wires)
-        within(1, lambda: not queue.waiting()[MODEL])
+        within(1, lambda: not waiting())
         until(lambda: Run.objects.filter(endpoint=None, ending="disconnected", cost_nano=0).count() == MANY)
         assert len(asked(tgi)) == 1
     until(is_settled)

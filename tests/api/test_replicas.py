@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Team
 from inference.models import Endpoint, Run
-from inference.routing.health_checks import FAILURES_BORNE
+from inference.routing.health_checks import FAILURE_THRESHOLD
 from tests.api.scenes import body, charges, said
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.tgi import FakeTgi
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LOAD_SECONDS = 3.0
 # One more than it takes: the last of them has been judged.
-PROBES = FAILURES_BORNE + 2
+PROBES = FAILURE_THRESHOLD + 1
 
 
 def asked(replica: FakeTgi) -> int:

@@ -1,5 +1,6 @@
 """Endpoints in the panel: how they are now, drained and asked again."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 
@@ -14,10 +15,11 @@ from pytest_django import Settings
 from inference.catalog.snapshots import snapshot_of
 from inference.errors import EngineUnavailable
 from inference.models import Endpoint, Model, ProcessReport
-from inference.routing import health, replicas
+from inference.routing import health
 from inference.routing.circuit_breaker import CircuitState
-from inference.routing.replicas import Replica, replica_of
+from inference.routing.replicas import Replica
 from inference.routing.reports import BELIEVED_FOR, ReplicaReport, Report
+from inference.runtime import Runtime
 from tests.console.scenes import MODEL, model
 from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS
@@ -32,7 +34,6 @@ Enter = Callable[..., Client]
 def tgi(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTgi]:
     """A server whose endpoint is there, and is waited for however slow the machine is."""
     monkeypatch.setattr(health, "CHECK_SECONDS", PATIENCE_SECONDS)
-    health._known.clear()
     with FakeTgi(max_concurrent_requests=16) as server:
         yield server
 
@@ -45,9 +46,15 @@ def endpoint(tgi: FakeTgi) -> Endpoint:
 @pytest.fixture
 def replica(endpoint: Endpoint) -> Iterator[Replica]:
     """What this process knows of the endpoint, which is nothing yet."""
-    replicas._replicas.pop(endpoint.pk, None)
-    yield replica_of(snapshot_of(endpoint))
-    replicas._replicas.pop(endpoint.pk, None)
+    loop = asyncio.new_event_loop()
+    serving = loop.run_until_complete(_begin())
+    yield serving.replicas.of(snapshot_of(endpoint))
+    loop.run_until_complete(serving.__aexit__())
+    loop.close()
+
+
+async def _begin() -> Runtime:
+    return await Runtime().__aenter__()
 
 
 @pytest.fixture
@@ -75,15 +82,15 @@ def test_a_list_and_a_page_show_how_an_endpoint_is(panel: Client, endpoint: Endp
     for _ in range(3):
         replica.enter()
     replica.throughput.add(120)
-    replica.fail(EngineUnavailable("no route"))
+    replica.record_failure(EngineUnavailable("no route"))
     for shown in (page(panel), page(panel, f"{LIST}{endpoint.pk}/change/")):
         # Two seconds are left, or less on a slow machine.
-        assert re.search("Left alone (for [12] s|until)", shown)
+        assert re.search("Circuit open (for [12] s|until)", shown)
         for words in ("Failing", "3 of 4", "2.0", "EngineUnavailable: no route", "ago)"):
             assert words in shown, words
-    replica.circuit.begin()
+    replica.circuit.record_first_token()
     assert "health-up" in page(panel)
-    assert "Trusted" in page(panel, f"{LIST}{endpoint.pk}/change/")
+    assert "Circuit closed" in page(panel, f"{LIST}{endpoint.pk}/change/")
 
 
 def test_an_endpoint_that_was_never_asked_is_there_too(panel: Client, endpoint: Endpoint) -> None:
@@ -116,12 +123,12 @@ def test_what_the_other_processes_know_is_added(
     panel: Client, endpoint: Endpoint, replica: Replica, another_process: None
 ) -> None:
     replica.enter()
-    trusted, alone = CircuitState.TRUSTED.value, CircuitState.LEFT_ALONE.value
-    reported("0b0b0b0b", ReplicaReport(endpoint.pk, 5, 10.0, alone, 3.5, None), waiting={MODEL: 7})
-    reported("0c0c0c0c", ReplicaReport(endpoint.pk, 2, 20.5, trusted, 0, None), waiting={MODEL: 1, "a/b": 9})
-    reported("0d0d0d0d", ReplicaReport(endpoint.pk, 90, 0, trusted, 0, None), ago=2)
+    closed, opened = CircuitState.CLOSED.value, CircuitState.OPEN.value
+    reported("0b0b0b0b", ReplicaReport(endpoint.pk, 5, 10.0, opened, 3.5, None), waiting={MODEL: 7})
+    reported("0c0c0c0c", ReplicaReport(endpoint.pk, 2, 20.5, closed, 0, None), waiting={MODEL: 1, "a/b": 9})
+    reported("0d0d0d0d", ReplicaReport(endpoint.pk, 90, 0, closed, 0, None), ago=2)
     shown = page(panel)
-    for words in ("8 of 4", ">8<", "30.5", "Left alone for 4 s (in 1 of 3 processes)"):
+    for words in ("8 of 4", ">8<", "30.5", "Circuit open for 4 s (in 1 of 3 processes)"):
         assert words in shown, words
 
 
@@ -154,6 +161,6 @@ def test_the_catalogue_knows_of_an_endpoint_that_fails_though_it_says_it_is_well
     panel: Client, endpoint: Endpoint, replica: Replica
 ) -> None:
     assert "health-up" in page(panel, "/")
-    replica.fail(EngineUnavailable())
+    replica.record_failure(EngineUnavailable())
     assert "health-down" in page(panel, "/")
     assert "Failing" in page(panel, reverse("admin:index"))

@@ -1,16 +1,16 @@
-"""The HTTP client of a test's own event loop, which is closed with it."""
+"""Engines, called through the HTTP client of a test's own event loop."""
 
 import asyncio
 
 from inference import engines
 from inference.engines.base import Address, Engine
-from inference.transport import client
 from inference.transport.client import HttpClient
+from tests.runtimes import runtime
 
 
 def http() -> HttpClient:
     """Return the client of the running loop."""
-    return client.shared()
+    return runtime().http
 
 
 def engine_for(address: Address) -> Engine:

@@ -11,12 +11,13 @@ from credits.budgets import limits
 from credits.errors import InsufficientCredits
 from credits.models import Account, Hold
 from inference.billing import prompt
-from inference.catalog.snapshots import find
 from inference.runs import spine
 from inference.runs.receipt import Receipt
-from inference.runs.spine import Completion
+from inference.runs.spine import LiveRun
 from tests.fakes.server import FakeServer
+from tests.inference.listening import Listener, begun
 from tests.inference.scenes import INPUT_NANO, MODEL, OUTPUT_NANO, chat
+from tests.runtimes import runtime
 
 
 async def grant(caller: Caller, amount_nano: int) -> None:
@@ -24,22 +25,22 @@ async def grant(caller: Caller, amount_nano: int) -> None:
     await ledger.agrant(caller.team_id, amount_nano, reason="for the tests", actor="tests")
 
 
-def start(caller: Caller, *, fits: bool = False, **fields: Any) -> Completion:
+def start(caller: Caller, *, fits: bool = False, **fields: Any) -> LiveRun:
     """Begin a run that says hello."""
-    return spine.start(caller, chat(**fields), fit_to_balance=fits)
+    return spine.start(runtime(), caller, chat(**fields), fit_to_balance=fits)
 
 
-async def finish(run: Completion) -> tuple[str, Receipt]:
+async def finish(run: LiveRun) -> tuple[str, Receipt]:
     """Read an answer to its end; return what it says and its receipt."""
-    async with run.subscribe() as reader:
-        text = "".join([chunk.content or "" async for batch in reader for chunk in batch.chunks])
+    async with Listener(run) as listener:
+        text = "".join([chunk.content or "" async for batch in listener for chunk in batch.chunks])
     return text, await run.ended()
 
 
-async def refused(run: Completion) -> InsufficientCredits:
+async def refused(run: LiveRun) -> InsufficientCredits:
     """Return why a run was not begun, of which the engine must not have heard."""
     with pytest.raises(InsufficientCredits) as raised:
-        await run.begun()
+        await begun(run)
     await run.ended()
     assert not await Hold.objects.filter(state=Hold.State.OPEN).aexists()
     return raised.value
@@ -47,7 +48,7 @@ async def refused(run: Completion) -> InsufficientCredits:
 
 async def bound_nano(completion_tokens: int, **fields: Any) -> int:
     """Return what is held for a prompt that nobody counted and an answer of so many tokens."""
-    model = await find(MODEL)
+    model = await runtime().catalog.find(MODEL)
     return prompt.bound(chat(**fields), model.overhead) * INPUT_NANO + completion_tokens * OUTPUT_NANO
 
 

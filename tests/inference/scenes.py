@@ -5,6 +5,8 @@ from typing import Any
 
 from accounts.caller import Caller
 from accounts.models import Project, User
+from core import changes
+from inference.catalog.snapshots import TOPIC
 from inference.chat import Chat
 from inference.models import Endpoint, Model, Price
 from tests.fakes.server import FakeServer, Request
@@ -34,7 +36,10 @@ def register(
             output_microcredits_per_mtok=OUTPUT_NANO * 1_000,
             cached_input_microcredits_per_mtok=CACHED_NANO * 1_000,
         )
-    return Endpoint.objects.create(model=model, kind=kind, base_url=server.url, **fields)
+    endpoint = Endpoint.objects.create(model=model, kind=kind, base_url=server.url, **fields)
+    # A site that serves already hears of it within a second; a test does not wait for that.
+    changes.touch(TOPIC)
+    return endpoint
 
 
 def prompt_tokens(messages: list[dict[str, Any]] | None = None, tools: list[dict[str, Any]] | None = None) -> int:

@@ -15,6 +15,7 @@ from accounts.models import User
 from playground.routing import websocket_urlpatterns
 from tests.patience import PATIENCE_SECONDS
 from tests.playground.cast import browser
+from tests.runtimes import runtime
 
 application = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
 OWN_ORIGIN = "http://testserver"
@@ -30,7 +31,9 @@ def handshake(session: str, origin: str = OWN_ORIGIN) -> WebsocketCommunicator:
     headers = [(b"host", b"testserver"), (b"origin", origin.encode())]
     if session:
         headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={session}".encode()))
-    return WebsocketCommunicator(application, "/ws/playground", headers)
+    socket = WebsocketCommunicator(application, "/ws/playground", headers)
+    socket.scope["state"] = {"runtime": runtime()}
+    return socket
 
 
 class Tab:

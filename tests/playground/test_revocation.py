@@ -13,6 +13,7 @@ from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS, Stopwatch, eventually
 from tests.playground.cast import PROJECT, Cast, browser, calls, conversation_of
 from tests.playground.tab import Tab, handshake, session_of, tab
+from tests.runtimes import runtime
 from tests.web.test_origins import HOSTILE
 
 begin = sync_to_async(conversation_of)
@@ -113,9 +114,8 @@ async def test_a_socket_closes_within_a_second_of_the_change(
 async def test_a_running_answer_ends_within_a_second_of_the_change(
     cast: Cast, tgi: FakeTgi, revoke: Callable[[Cast, str], Awaitable[None]]
 ) -> None:
-    from inference.runs import registry
 
-    registry.watch()
+    runtime().runs.watch_access()
     tgi.script.endless, tgi.script.between = True, 0.01
     session = await sign_in(cast.member)
     conversation = await begin(cast.member)

@@ -129,19 +129,13 @@ def test_only_the_spine_has_an_engine_generate_and_only_two_doors_lead_to_it() -
         tree = ast.walk(ast.parse(path.read_text()))
         if not name.startswith("inference/engines/"):
             for node in tree:
-                if _generates(node):
+                if isinstance(node, ast.Attribute) and node.attr == "decoder":
                     generating.add(name)
                 if _starts(node):
                     starting.add(name)
-    assert generating == {"inference/routing/route.py"}
-    assert starting == {"api/chat/consumer.py", "api/exchange.py", "playground/conversations/answers.py"}
-
-
-def _generates(node: ast.AST) -> bool:
-    """Whether it reads an engine's answer: by the stream of one, or by a decoder of its own."""
-    if isinstance(node, ast.ImportFrom):
-        return node.module == "inference.engines.streaming" and any(name.name in ("stream", "*") for name in node.names)
-    return isinstance(node, ast.Attribute) and node.attr == "decoder"
+    # Whoever reads what an engine generates has its decoder.
+    assert generating == {"inference/routing/attempt.py"}
+    assert starting == {"api/exchange.py", "playground/conversations/answers.py"}
 
 
 def _starts(node: ast.AST) -> bool:

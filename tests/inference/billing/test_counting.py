@@ -8,7 +8,6 @@ from inference.billing import counting, prompt
 from inference.chunks import NOTHING, Chunk, FunctionDelta, ToolCallDelta, Usage
 from inference.engines.base import EndpointAddress, Engine
 from inference.models import Run
-from inference.runs.buffer import Answer
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.server import FakeServer
 from tests.fakes.tgi import FakeTgi
@@ -18,11 +17,8 @@ from tests.inference.scenes import chat, prompt_tokens
 ENGINE, TOKENIZER, ESTIMATE = Run.Counting.ENGINE, Run.Counting.TOKENIZER, Run.Counting.ESTIMATE
 
 
-def answer_of(*chunks: Chunk) -> Answer:
-    answer = Answer()
-    answer.append(list(chunks))
-    answer.finish()
-    return answer
+def answer_of(*chunks: Chunk) -> list[Chunk]:
+    return list(chunks)
 
 
 def text(content: str, usage: Usage | None = None) -> Chunk:

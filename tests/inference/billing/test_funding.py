@@ -11,6 +11,7 @@ from inference.errors import ContextExceeded, UnsupportedParameter
 from inference.models import Endpoint
 from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.tgi import FakeTgi
+from tests.inference.listening import begun
 from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, refused, start
 from tests.inference.scenes import CONTEXT_TOKENS, asked, cost_nano, prompt_tokens, register
 
@@ -49,7 +50,7 @@ async def test_without_a_limit_a_slice_is_held_and_not_the_context(
     settings.SLICE_TOKENS = 100
     tgi.script.silent_after = 1
     run = start(caller)
-    await run.begun()
+    await begun(run)
     assert (await Hold.objects.aget()).amount_nano == await bound_nano(100)
     assert "max_tokens" not in asked(tgi)[0].json
     run.stop()
@@ -63,7 +64,7 @@ async def test_a_limit_too_large_to_be_held_whole_is_held_by_slices(
     tgi.script.silent_after = 1
     for limit, held in ((300, 300), (301, 100)):
         run = start(caller, max_tokens=limit)
-        await run.begun()
+        await begun(run)
         assert (await Hold.objects.aget(state="open")).amount_nano == await bound_nano(held)
         assert asked(tgi)[-1].json["max_tokens"] == limit
         run.stop()
@@ -76,7 +77,7 @@ async def test_a_limit_beyond_the_context_is_held_by_slices(caller: Caller, tgi:
     for limit, held in ((CONTEXT_TOKENS - 1, CONTEXT_TOKENS - 1), (CONTEXT_TOKENS, 100)):
         tgi.max_total_tokens = 2 * CONTEXT_TOKENS
         run = start(caller, max_tokens=limit)
-        await run.begun()
+        await begun(run)
         assert (await Hold.objects.aget(state="open")).amount_nano == await bound_nano(held)
         run.stop()
         await run.ended()
@@ -85,7 +86,7 @@ async def test_a_limit_beyond_the_context_is_held_by_slices(caller: Caller, tgi:
 async def test_a_limit_is_told_to_the_engine_as_it_was_given(caller: Caller, tgi: FakeTgi) -> None:
     run = start(caller, max_tokens=1_000_000)
     with pytest.raises(ContextExceeded, match="1000000 `max_tokens`") as refused:
-        await run.begun()
+        await begun(run)
     assert refused.value.param == "max_tokens"
     assert (await run.ended()).cost_nano == 0
 
@@ -109,7 +110,7 @@ async def test_a_small_limit_needs_no_more_than_itself(pauper: Caller, tgi: Fake
     await grant(pauper, cost_nano(2))
     for fits in (True, False):
         run = start(pauper, fits=fits, max_tokens=2)
-        await run.begun()
+        await begun(run)
         run.stop()
         assert (await run.ended()).held_nano == cost_nano(2)
     assert len(asked(tgi)) == 2
@@ -143,7 +144,7 @@ async def test_an_answer_has_no_more_than_its_prompt_leaves_of_the_context(paupe
     for clamped_to in (None, room - 1):
         tgi.script.silent_after = 1
         run = start(pauper, fits=True)
-        await run.begun()
+        await begun(run)
         assert run.receipt.clamped_to == clamped_to
         assert asked(tgi)[-1].json.get("max_tokens") == clamped_to
         run.stop()
@@ -155,7 +156,7 @@ async def test_an_answer_that_may_call_tools_is_made_to_fit_without_asking(paupe
     tgi.script.tool_call = ("weather", ['{"city":', '"Oslo"}'])
     await grant(pauper, cost_nano(40, tools=TOOLS))
     run = start(pauper, tools=TOOLS)
-    await run.begun()
+    await begun(run)
     assert (await Hold.objects.aget()).amount_nano == cost_nano(40, tools=TOOLS)
     _, receipt = await finish(run)
     assert asked(tgi)[0].json["max_tokens"] == receipt.clamped_to == 40
@@ -166,7 +167,7 @@ async def test_tools_that_nobody_would_read_are_refused_before_anything_is_held(
     with FakeLlamaCpp(supports_tools=False) as server:
         await sync_to_async(register)(server, Endpoint.Kind.LLAMACPP)
         with pytest.raises(UnsupportedParameter, match="no place for tools"):
-            await start(caller, tools=TOOLS).begun()
+            await begun(start(caller, tools=TOOLS))
     assert not await Hold.objects.aexists()
 
 

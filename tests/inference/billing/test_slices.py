@@ -17,10 +17,11 @@ from credits.errors import InsufficientCredits
 from credits.models import Entry, Hold
 from inference.errors import EngineFailed
 from inference.models import Endpoint, Run
-from inference.runs.spine import Completion
+from inference.runs.spine import LiveRun
 from tests.fakes.openai_server import FakeLlamaCpp, FakeOpenAI
 from tests.fakes.tgi import WORDS, FakeTgi
 from tests.fakes.tgi_events import usage
+from tests.inference.listening import Listener, begun, read_whole
 from tests.inference.payers import balance, bound_nano, finish, grant, limit_project, paths, start
 from tests.inference.scenes import (
     CACHED_NANO,
@@ -61,9 +62,9 @@ def llamacpp(transactional_db: None) -> Iterator[FakeLlamaCpp]:
         yield server
 
 
-def said(run: Completion) -> str:
+def said(run: LiveRun) -> str:
     """Return what a run's answer says, delivered or not."""
-    return "".join(chunk.content or "" for chunk in run.answer.chunks)
+    return "".join(chunk.content or "" for chunk in run.buffer.chunks)
 
 
 def packed(server: FakeOpenAI, text: str, completion_tokens: int) -> None:
@@ -98,9 +99,7 @@ async def test_a_whole_answer_that_cannot_go_on_is_sent_as_far_as_it_came(pauper
     tgi.script.default_tokens = 1_000
     await grant(pauper, cost_nano(PAID))
     run = start(pauper)
-    async with run.subscribe() as reader:
-        chunks = await reader.whole()
-        run.answer.deliver(len(chunks))
+    chunks = await read_whole(run)
     receipt = await run.ended()
     assert "".join(chunk.content or "" for chunk in chunks) == words(PAID)
     assert chunks[-1].finish_reason == "length"
@@ -136,7 +135,7 @@ async def test_counts_that_stand_still_or_shrink_pay_for_nothing(
         await finish(run)
     receipt = await run.ended()
     # With a token for each piece.
-    assert cost_nano(len(run.answer.chunks)) <= receipt.held_nano == await bound_nano(PAID)
+    assert cost_nano(len(run.buffer.chunks)) <= receipt.held_nano == await bound_nano(PAID)
 
 
 async def test_a_hold_grows_over_many_slices_while_tokens_flow(
@@ -163,7 +162,7 @@ async def test_a_hold_grows_when_less_than_half_a_slice_is_left(
     tgi.script.default_tokens, tgi.script.silent_after, tgi.script.between = 100, tokens, 0.005
     assert held - 100 < len(words(tokens)) + 50 < held
     run = start(caller, stream=True)
-    await eventually(lambda: len(run.answer.chunks) == tokens)
+    await eventually(lambda: len(run.buffer.chunks) == tokens)
     held_nano = await bound_nano(held)
 
     async def has_grown() -> bool:
@@ -246,7 +245,7 @@ async def test_a_piece_that_cannot_be_paid_is_not_sent_and_not_charged(pauper: C
     await grant(pauper, await bound_nano(499))
     run = start(pauper, stream=True)
     with pytest.raises(InsufficientCredits):
-        await run.begun()
+        await begun(run)
     receipt = await run.ended()
     assert (receipt.ending, receipt.cost_nano) == ("out_of_credits", 0)
     assert await balance(pauper) == await bound_nano(499)
@@ -269,7 +268,7 @@ async def test_tokens_without_text_are_paid_for_too(pauper: Caller, tgi: FakeTgi
     with pytest.raises(InsufficientCredits):
         await finish(run)
     receipt = await run.ended()
-    assert len(run.answer.chunks) == PAID
+    assert len(run.buffer.chunks) == PAID
     # Nobody was sent them.
     assert receipt.cost_nano == cost_nano(1)
 
@@ -297,8 +296,8 @@ async def test_an_answer_that_waits_for_other_holds_goes_on_when_they_end(
     )
     run = start(pauper, stream=True)
     reading = asyncio.create_task(finish(run))
-    await eventually(lambda: len(run.answer.chunks) == PAID)
-    assert not run.answer.is_finished
+    await eventually(lambda: len(run.buffer.chunks) == PAID)
+    assert not run.buffer.is_finished
     await ledger.release(other.id)
     text, receipt = await reading
     assert (text, receipt.ending) == (words(60), "stop")
@@ -371,15 +370,15 @@ async def test_a_cancelled_stream_is_charged_to_the_token_that_was_sent(
     tgi.script.default_tokens = 100
     tgi.script.silent_after = count
     run = start(caller, stream=True, **fields)
-    async with run.subscribe() as reader:
+    async with Listener(run) as listener:
         if count == 0:
             await eventually(lambda: asked(tgi))
         else:
-            async for batch in reader:
+            async for batch in listener:
                 if batch.first + len(batch.chunks) > count:
                     break
             # Asking for the next piece would say that this one was sent.
-            run.answer.deliver(count)
+            run.buffer.deliver(count)
     receipt = await run.ended()
     assert (receipt.ending, receipt.cost_nano) == ("disconnected", cost_nano(count))
     assert await balance(caller) == DOLLAR - cost_nano(count)
@@ -395,8 +394,8 @@ async def test_a_whole_answer_that_is_cancelled_before_its_end_costs_nothing(
     tgi.script.default_tokens = 100
     tgi.script.silent_after = count
     run = start(caller, **fields)
-    async with run.subscribe():
-        await eventually(lambda: asked(tgi) and len(run.answer.chunks) == count)
+    async with Listener(run):
+        await eventually(lambda: asked(tgi) and len(run.buffer.chunks) == count)
     receipt = await run.ended()
     assert (receipt.ending, receipt.cost_nano) == ("disconnected", 0)
     assert await balance(caller) == DOLLAR
@@ -408,8 +407,8 @@ async def test_a_process_that_ends_while_a_hold_grows_settles_it(
     settings.SLICE_TOKENS = 8
     tgi.script.endless = True
     run = start(caller, stream=True)
-    async with run.subscribe() as reader:
-        async for batch in reader:
+    async with Listener(run) as listener:
+        async for batch in listener:
             if batch.first > 20:
                 run.stop()
     receipt = await run.ended()
@@ -425,11 +424,11 @@ async def test_a_hold_outlives_its_slowest_reader(
     settings.RUN_SECONDS, settings.HOLD_GRACE_SECONDS = 3, 2
     tgi.script.default_tokens, tgi.script.silent_after, tgi.script.let_go = 40, 10, threading.Event()
     run = start(caller, stream=True, max_tokens=limit)
-    async with run.subscribe() as reader:
-        batches = aiter(reader)
+    async with Listener(run) as listener:
+        batches = aiter(listener)
         await anext(batches)
         tgi.script.let_go.set()
-        await eventually(lambda: run.answer.is_finished)
+        await eventually(lambda: run.buffer.is_finished)
         hold = await Hold.objects.aget()
         # Longer than the hold was to live when it was taken.
         await asyncio.sleep(settings.RUN_SECONDS + settings.HOLD_GRACE_SECONDS)

@@ -8,19 +8,19 @@ from django.utils import timezone
 
 from inference.billing.pricing import Rates
 from inference.billing.prompt import Overhead
-from inference.catalog import snapshots
 from inference.catalog.snapshots import EndpointSnapshot, ModelSnapshot
 from inference.errors import ModelNotFound
 from inference.models import Endpoint, Model, Price
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import MODEL
 from tests.patience import eventually
+from tests.runtimes import runtime
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
 
 async def test_a_model_is_found_with_its_price_and_its_endpoints(tgi: FakeTgi) -> None:
-    model = await snapshots.find(MODEL)
+    model = await runtime().catalog.find(MODEL)
     assert [endpoint.base_url for endpoint in model.endpoints] == [tgi.url]
     assert model.rates().input_microcredits_per_mtok == 200_000
 
@@ -29,22 +29,22 @@ async def test_a_retired_and_an_unknown_model_are_not_found(tgi: FakeTgi) -> Non
     await Model.objects.aupdate(lifecycle=Model.Lifecycle.RETIRED)
     for model_id in (MODEL, "no/such", "", "\x00"):
         with pytest.raises(ModelNotFound):
-            await snapshots.find(model_id)
+            await runtime().catalog.find(model_id)
 
 
 async def test_an_endpoint_that_is_off_is_not_used(tgi: FakeTgi) -> None:
     await Endpoint.objects.aupdate(is_enabled=False)
-    assert (await snapshots.find(MODEL)).endpoints == ()
+    assert (await runtime().catalog.find(MODEL)).endpoints == ()
 
 
 async def test_a_future_price_counts_from_its_moment_on(tgi: FakeTgi) -> None:
-    await snapshots.find(MODEL)
+    await runtime().catalog.find(MODEL)
     soon = timezone.now() + timedelta(seconds=0.7)
     fields = {f"{name}_microcredits_per_mtok": 1 for name in ("input", "output", "cached_input")}
     price = await Price.objects.acreate(model_id=MODEL, starts_at=soon, **fields)
 
     async def is_in_force() -> bool:
-        return (await snapshots.find(MODEL)).rates().price_id == price.pk
+        return (await runtime().catalog.find(MODEL)).rates().price_id == price.pk
 
     await eventually(is_in_force, 2)
     assert timezone.now() >= soon
@@ -52,7 +52,7 @@ async def test_a_future_price_counts_from_its_moment_on(tgi: FakeTgi) -> None:
 
 async def test_no_query_is_made_for_a_model_that_is_remembered(tgi: FakeTgi) -> None:
     async def is_remembered() -> bool:
-        return await snapshots.find(MODEL) is await snapshots.find(MODEL)
+        return await runtime().catalog.find(MODEL) is await runtime().catalog.find(MODEL)
 
     await eventually(is_remembered)
 

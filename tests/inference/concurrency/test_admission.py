@@ -1,6 +1,7 @@
 """Requests in flight, counted against the project and the user who sent them."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from channels.db import database_sync_to_async
@@ -8,9 +9,9 @@ from pytest_django.fixtures import Settings
 
 from accounts.caller import Caller
 from accounts.models import Project, Team, User
-from inference.concurrency.admission import place
 from inference.errors import ConcurrencyLimited
 from tests.inference.scenes import caller_in
+from tests.runtimes import runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,14 +21,24 @@ def elsewhere(team: Team, user: User) -> Caller:
     return caller_in(team.projects.create(slug="research"), user)
 
 
+@asynccontextmanager
+async def slot(caller: Caller) -> AsyncIterator[None]:
+    """Count a request while the block lasts."""
+    admitted = await runtime().admission.take(caller)
+    try:
+        yield
+    finally:
+        admitted.give_back()
+
+
 async def fill(stack: AsyncExitStack, caller: Caller, count: int) -> None:
     for _ in range(count):
-        await stack.enter_async_context(place(caller))
+        await stack.enter_async_context(slot(caller))
 
 
 async def refusal(caller: Caller) -> ConcurrencyLimited:
     with pytest.raises(ConcurrencyLimited) as raised:
-        async with place(caller):
+        async with slot(caller):
             pass
     return raised.value
 
@@ -56,20 +67,20 @@ async def test_requests_in_flight_are_counted_by_user_in_all_projects(
         await fill(stack, other, 1)
         assert (await refusal(mine)).limit == (await refusal(other)).limit == 2
         await fill(stack, theirs, 2)
-    async with place(mine):
+    async with slot(mine):
         pass
 
 
-async def test_a_refused_request_takes_no_place(project: Project, member: User, settings: Settings) -> None:
+async def test_a_refused_request_takes_no_slot(project: Project, member: User, settings: Settings) -> None:
     settings.USER_CONCURRENCY = 1
     caller = caller_in(project, member)
     for _ in range(3):
-        async with place(caller):
+        async with slot(caller):
             await refusal(caller)
 
 
-async def test_a_refusal_says_when_a_place_is_expected(project: Project, member: User, settings: Settings) -> None:
+async def test_a_refusal_says_when_a_slot_is_expected(project: Project, member: User, settings: Settings) -> None:
     settings.USER_CONCURRENCY = 1
     caller = caller_in(project, member)
-    async with place(caller):
+    async with slot(caller):
         assert ((await refusal(caller)).retry_after_seconds or 0) >= 1

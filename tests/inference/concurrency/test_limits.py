@@ -9,10 +9,11 @@ from pytest_django.fixtures import Settings
 
 from accounts.caller import Caller
 from accounts.models import Project, User
-from inference.concurrency.limits import Limits, limits_of
+from inference.concurrency.limits import Limits
 from inference.models import MAX_CONCURRENCY, ConcurrencyLimit
 from tests.inference.scenes import caller_in
 from tests.patience import eventually
+from tests.runtimes import runtime
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -21,7 +22,7 @@ async def become(limits: Limits, caller: Caller) -> None:
     """Ask until the limits are these, for a second at most."""
 
     async def are_these() -> bool:
-        return await limits_of(caller) == limits
+        return await runtime().admission.limits.of(caller) == limits
 
     await eventually(are_these, 1)
 
@@ -53,7 +54,7 @@ async def test_no_query_is_made_for_limits_that_are_remembered(project: Project,
     caller = caller_in(project, member)
 
     def is_answered_without_waiting() -> bool:
-        asking = limits_of(caller)
+        asking = runtime().admission.limits.of(caller)
         try:
             asking.send(None)
         except StopIteration:
@@ -62,7 +63,7 @@ async def test_no_query_is_made_for_limits_that_are_remembered(project: Project,
         return False
 
     async def is_remembered() -> bool:
-        await limits_of(caller)
+        await runtime().admission.limits.of(caller)
         # It never waits, so it asked nobody.
         return is_answered_without_waiting()
 

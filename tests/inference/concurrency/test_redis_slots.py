@@ -1,4 +1,4 @@
-"""Places that are counted over several processes, in a real Redis."""
+"""Slots that are counted over several processes, in a real Redis."""
 
 import asyncio
 import os
@@ -11,25 +11,25 @@ from pytest_django import Settings
 
 from core.redis import PREFIX, RedisAway
 from inference.concurrency.local import Holder, InFlightHere
-from inference.concurrency.redis_slots import RedisPlaces
-from inference.concurrency.slots import Place
+from inference.concurrency.redis_slots import RedisSlots
+from inference.concurrency.slots import Slot, Slots
 from tests.patience import eventually
 from tests.redis_server import RedisServer
 
 PROJECT: Holder = ("project", 7)
 USERS: list[Holder] = [("user", number) for number in range(10)]
-# Takes the project's only place, and keeps it.
+# Takes the project's only slot, and keeps it.
 CHILD = """
 import asyncio
 import django
 django.setup()
 from inference.concurrency.local import InFlightHere
-from inference.concurrency.slots import Place
-from inference.concurrency.redis_slots import RedisPlaces
+from inference.concurrency.slots import Slot, Slots
+from inference.concurrency.redis_slots import RedisSlots
 
 async def main():
-    async with RedisPlaces(lease_seconds=1.5) as places:
-        assert await places.take(Place([("project", 7)], InFlightHere()), [1]) is None
+    async with RedisSlots(lease_seconds=1.5) as slots:
+        assert await slots.take(Slot([("project", 7)], Slots(InFlightHere())), [1]) is None
         print("taken", flush=True)
         await asyncio.sleep(60)
 
@@ -38,14 +38,14 @@ asyncio.run(main())
 
 
 @pytest.fixture
-async def processes(redis: RedisServer) -> AsyncIterator[list[RedisPlaces]]:
+async def processes(redis: RedisServer) -> AsyncIterator[list[RedisSlots]]:
     """Three processes, on whatever machines; they renew every second."""
-    async with RedisPlaces(3) as one, RedisPlaces(3) as two, RedisPlaces(3) as three:
+    async with RedisSlots(3) as one, RedisSlots(3) as two, RedisSlots(3) as three:
         yield [one, two, three]
 
 
-def place(*holders: Holder) -> Place:
-    return Place(holders or [PROJECT], InFlightHere())
+def slot(*holders: Holder) -> Slot:
+    return Slot(holders or [PROJECT], Slots(InFlightHere()))
 
 
 def _key(holder: Holder) -> str:
@@ -58,21 +58,21 @@ def known(redis: RedisServer, holder: Holder = PROJECT) -> int:
         return int(client.zcard(_key(holder)))
 
 
-async def test_a_request_is_counted_for_all_of_its_holders_or_none(processes: list[RedisPlaces]) -> None:
+async def test_a_request_is_counted_for_all_of_its_holders_or_none(processes: list[RedisSlots]) -> None:
     one, two, three = processes
     mine, theirs = [PROJECT, USERS[1]], [PROJECT, USERS[2]]
-    assert await one.take(place(*mine), [2, 1]) is None
-    assert await two.take(place(*mine), [2, 1]) == 1
-    other = place(*theirs)
+    assert await one.take(slot(*mine), [2, 1]) is None
+    assert await two.take(slot(*mine), [2, 1]) == 1
+    other = slot(*theirs)
     assert await three.take(other, [2, 1]) is None
-    assert await one.take(place(PROJECT, USERS[3]), [2, 1]) == 0
+    assert await one.take(slot(PROJECT, USERS[3]), [2, 1]) == 0
     three.give_back(other)
-    assert await three.take(place(PROJECT, USERS[3]), [2, 1]) is None
+    assert await three.take(slot(PROJECT, USERS[3]), [2, 1]) is None
 
 
-async def test_of_many_at_the_same_instant_exactly_the_limit_comes_in(processes: list[RedisPlaces]) -> None:
+async def test_of_many_at_the_same_instant_exactly_the_limit_comes_in(processes: list[RedisSlots]) -> None:
     for _ in range(5):
-        tries = [(process, place()) for process in processes for _ in range(100)]
+        tries = [(process, slot()) for process in processes for _ in range(100)]
         answers = await asyncio.gather(*(process.take(each, [50]) for process, each in tries))
         assert answers.count(None) == 50
         for (process, each), answer in zip(tries, answers, strict=True):
@@ -80,13 +80,13 @@ async def test_of_many_at_the_same_instant_exactly_the_limit_comes_in(processes:
                 process.give_back(each)
 
 
-async def test_those_in_are_never_more_than_the_limit_while_many_come_and_go(processes: list[RedisPlaces]) -> None:
+async def test_those_in_are_never_more_than_the_limit_while_many_come_and_go(processes: list[RedisSlots]) -> None:
     inside = most = done = 0
 
-    async def come_and_go(process: RedisPlaces) -> None:
+    async def come_and_go(process: RedisSlots) -> None:
         nonlocal inside, most, done
         for _ in range(40):
-            mine = place(PROJECT, USERS[done % 10])
+            mine = slot(PROJECT, USERS[done % 10])
             while await process.take(mine, [4, 9]) is not None:
                 pass
             inside += 1
@@ -100,8 +100,8 @@ async def test_those_in_are_never_more_than_the_limit_while_many_come_and_go(pro
     assert (most, done) == (4, 600)
 
 
-async def test_who_leaves_while_he_asks_takes_nothing(processes: list[RedisPlaces], redis: RedisServer) -> None:
-    asking = [asyncio.create_task(process.take(place(), [100])) for process in processes for _ in range(10)]
+async def test_who_leaves_while_he_asks_takes_nothing(processes: list[RedisSlots], redis: RedisServer) -> None:
+    asking = [asyncio.create_task(process.take(slot(), [100])) for process in processes for _ in range(10)]
     await asyncio.sleep(0)
     for task in asking:
         task.cancel()
@@ -110,15 +110,15 @@ async def test_who_leaves_while_he_asks_takes_nothing(processes: list[RedisPlace
 
 
 async def test_a_process_that_ends_leaves_nothing(redis: RedisServer) -> None:
-    async with RedisPlaces() as process:
+    async with RedisSlots() as process:
         for _ in range(3):
-            await process.take(place(), [3])
+            await process.take(slot(), [3])
         assert known(redis) == 3
     assert known(redis) == 0
 
 
-async def test_the_places_of_a_killed_process_are_free_after_its_lease(
-    redis: RedisServer, processes: list[RedisPlaces]
+async def test_the_slots_of_a_killed_process_are_free_after_its_lease(
+    redis: RedisServer, processes: list[RedisSlots]
 ) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, env=os.environ | {"REDIS_URL": redis.url}, stdout=subprocess.PIPE
@@ -127,28 +127,28 @@ async def test_the_places_of_a_killed_process_are_free_after_its_lease(
     assert await child.stdout.readline() == b"taken\n"
     # Longer than a lease: it is renewed.
     await asyncio.sleep(2)
-    assert await processes[0].take(place(), [1]) == 0
+    assert await processes[0].take(slot(), [1]) == 0
     child.kill()
     await child.wait()
 
     async def is_free() -> bool:
-        return await processes[0].take(place(), [1]) is None
+        return await processes[0].take(slot(), [1]) is None
 
     await eventually(is_free)
 
 
-async def test_a_living_process_keeps_its_places_and_what_redis_forgot_is_told_again(
-    redis: RedisServer, processes: list[RedisPlaces]
+async def test_a_living_process_keeps_its_slots_and_what_redis_forgot_is_told_again(
+    redis: RedisServer, processes: list[RedisSlots]
 ) -> None:
     one, two, _ = processes
-    assert await one.take(place(), [2]) is None
-    mine = place()
+    assert await one.take(slot(), [2]) is None
+    mine = slot()
     assert await two.take(mine, [2]) is None
     redis.kill()
     with pytest.raises(RedisAway):
-        await two.take(place(), [9])
+        await two.take(slot(), [9])
     two.give_back(mine)
-    two.add(place(USERS[1]))
+    two.add(slot(USERS[1]))
     redis.start()
     await eventually(lambda: known(redis) == 1)
     await eventually(lambda: known(redis, USERS[1]) == 1)
@@ -156,16 +156,16 @@ async def test_a_living_process_keeps_its_places_and_what_redis_forgot_is_told_a
     with redis.client() as client:
         before = client.zrange(_key(PROJECT), 0, -1, withscores=True)
         await eventually(lambda: client.zrange(_key(PROJECT), 0, -1, withscores=True) > before)
-    assert await two.take(place(), [1]) == 0
+    assert await two.take(slot(), [1]) == 0
 
 
 async def test_a_redis_that_takes_nothing_is_away(
-    redis: RedisServer, processes: list[RedisPlaces], caplog: pytest.LogCaptureFixture
+    redis: RedisServer, processes: list[RedisSlots], caplog: pytest.LogCaptureFixture
 ) -> None:
     with redis.client() as client:
         client.config_set("maxmemory", 1)
         with pytest.raises(RedisAway):
-            await processes[0].take(place(), [9])
+            await processes[0].take(slot(), [9])
         # A few renewals find it as it was.
         await asyncio.sleep(3)
         client.config_set("maxmemory", 0)
@@ -177,27 +177,27 @@ async def test_a_redis_that_takes_nothing_is_away(
 
 
 async def test_a_silent_redis_is_waited_for_once_and_then_not_asked(
-    redis: RedisServer, processes: list[RedisPlaces], settings: Settings
+    redis: RedisServer, processes: list[RedisSlots], settings: Settings
 ) -> None:
     settings.REDIS_SECONDS = 0.2
     loop = asyncio.get_running_loop()
     with redis.silence():
         began = loop.time()
-        answers = await asyncio.gather(*(processes[0].take(place(), [9]) for _ in range(50)), return_exceptions=True)
+        answers = await asyncio.gather(*(processes[0].take(slot(), [9]) for _ in range(50)), return_exceptions=True)
         assert all(isinstance(answer, RedisAway) for answer in answers)
         assert loop.time() - began >= 0.2
         with pytest.raises(RedisAway):
             # Not even a turn of the loop is waited for.
-            processes[0].take(place(), [9]).send(None)
+            processes[0].take(slot(), [9]).send(None)
 
     settings.REDIS_SECONDS = 10
     assert await _back(processes[0])
 
 
 async def test_what_ended_while_redis_was_away_does_not_count_when_it_is_back(
-    redis: RedisServer, processes: list[RedisPlaces], settings: Settings
+    redis: RedisServer, processes: list[RedisSlots], settings: Settings
 ) -> None:
-    before, meanwhile, living = place(USERS[1]), place(USERS[2]), place(USERS[3])
+    before, meanwhile, living = slot(USERS[1]), slot(USERS[2]), slot(USERS[3])
     assert await processes[0].take(before, [9]) is None
     assert await processes[0].take(living, [9]) is None
     settings.REDIS_SECONDS = 0.2
@@ -213,12 +213,12 @@ async def test_what_ended_while_redis_was_away_does_not_count_when_it_is_back(
     assert [known(redis, USERS[number]) for number in (1, 2, 3)] == [0, 0, 1]
 
 
-async def _back(process: RedisPlaces) -> bool:
+async def _back(process: RedisSlots) -> bool:
     """Wait until Redis is asked again."""
 
     async def is_back() -> bool:
         try:
-            return await process.take(place(), [99]) is None
+            return await process.take(slot(), [99]) is None
         except RedisAway:
             return False
 

@@ -1,6 +1,6 @@
 """When another request may be tried, from how quickly others ended."""
 
-from inference.concurrency.turnover import MAX_REMEMBERED, Turnover, turnover_of
+from inference.concurrency.turnover import MAX_REMEMBERED, Turnover, Turnovers
 
 
 def ran(turnover: Turnover, seconds: float) -> None:
@@ -66,8 +66,9 @@ def test_only_the_latest_are_remembered() -> None:
     for seconds in [1_000.0] * 10 + [2.5] * 32:
         ran(turnover, seconds)
     assert turnover.retry_after_seconds(1) == 3
-    first = turnover_of(("project", -1))
-    assert turnover_of(("project", -1)) is first
+    turnovers = Turnovers()
+    first = turnovers.of(("project", -1))
+    assert turnovers.of(("project", -1)) is first
     for number in range(MAX_REMEMBERED):
-        turnover_of(("user", -number - 2))
-    assert turnover_of(("project", -1)) is not first
+        turnovers.of(("user", -number - 2))
+    assert turnovers.of(("project", -1)) is not first

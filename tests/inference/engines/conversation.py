@@ -1,5 +1,6 @@
 """What the engine tests say to an engine, and how they listen."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,12 +8,15 @@ from typing import Any
 
 from inference.chat import Chat
 from inference.chunks import Chunk, Usage
-from inference.engines import streaming
 from inference.engines.base import EndpointAddress, Engine
+from inference.errors import EngineError
+from inference.limits import Limits
+from inference.routing.attempt import Attempt
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.script import Script
 from tests.fakes.tgi import FakeTgi
 from tests.inference.clients import engine_for, http
+from tests.runtimes import runtime
 from web.chat import parse
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -23,9 +27,42 @@ def chat(**fields: Any) -> Chat:
     return parse(json.dumps({"model": "org/model", "messages": HELLO} | fields).encode())
 
 
-def stream(engine: Engine, wanted: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
+class _Asker:
+    """Takes one batch after the other, as they are asked for."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[list[Chunk] | Exception | None] = asyncio.Queue()
+        self.attempt: Attempt
+
+    def chunks_came(self, chunks: list[Chunk]) -> None:
+        self.attempt.pause()
+        self.events.put_nowait(chunks)
+
+    def answer_ended(self) -> None:
+        self.events.put_nowait(None)
+
+    def attempt_failed(self, error: EngineError) -> None:
+        self.events.put_nowait(error)
+
+    def broke_down(self, error: Exception) -> None:
+        self.events.put_nowait(error)
+
+
+async def stream(engine: Engine, wanted: Chat, max_tokens: int | None) -> AsyncGenerator[list[Chunk], None]:
     """Ask for an answer, and yield what each read from the socket brings."""
-    return streaming.stream(engine, http(), wanted, max_tokens)
+    asker = _Asker()
+    attempt = asker.attempt = Attempt(asker, engine, wanted, max_tokens, http=http(), limits=Limits.read())
+    runtime().deadlines.watch(attempt)
+    try:
+        attempt.begin()
+        while (event := await asker.events.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+            attempt.resume()
+    finally:
+        attempt.leave()
+        runtime().deadlines.forget(attempt)
 
 
 async def answer(engine: Engine, wanted: Chat | None = None, max_tokens: int | None = None) -> list[Chunk]:

@@ -20,7 +20,7 @@ def serve(turns: Turns, projects: list[int], lengths: dict[int, float], times: i
     for _ in range(times):
         project = min(projects, key=turns.had_by)
         turns.take(project)
-        turns.took(project, lengths[project], PLACES, is_counted=True)
+        turns.end(project, lengths[project], PLACES, is_counted=True)
         served[project] += 1
     return served
 
@@ -47,7 +47,7 @@ def test_one_endless_answer_is_not_held_against_a_project_for_ever() -> None:
     turns = waiting(1, 2)
     serve(turns, [1, 2], {1: 1.0, 2: 1.0}, 100)
     turns.take(2)
-    turns.took(2, 600.0, PLACES, is_counted=True)
+    turns.end(2, 600.0, PLACES, is_counted=True)
     served = serve(turns, [1, 2], {1: 1.0, 2: 1.0}, 100)
     # What the mean makes of it passes, too.
     assert served[2] > 10

@@ -18,13 +18,8 @@ def endpoint(url: str, pk: int = 1, **fields: Any) -> Endpoint:
     return Endpoint(pk=pk, model=model, kind="tgi", base_url=url, **fields)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_known() -> None:
-    health._known.clear()
-
-
-async def check(*endpoints: Endpoint) -> dict[int, bool | None]:
-    return await health.check(endpoints)
+async def check(*endpoints: Endpoint, known: health.Known | None = None) -> dict[int, bool | None]:
+    return await health.check(endpoints, {} if known is None else known)
 
 
 def test_an_endpoint_is_up_down_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +50,9 @@ def test_an_answer_is_remembered_for_a_moment_but_not_for_another_address(monkey
 
     monkeypatch.setattr(health, "CHECK_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(health, "REMEMBERED_SECONDS", 600)
+    known: health.Known = {}
     with FakeTgi() as server:
         url = server.url
-        assert async_to_sync(check)(endpoint(url)) == {1: True}
-    assert async_to_sync(check)(endpoint(url)) == {1: True}
-    assert async_to_sync(check)(endpoint(url, credential="changed")) == {1: False}
+        assert async_to_sync(check)(endpoint(url), known=known) == {1: True}
+    assert async_to_sync(check)(endpoint(url), known=known) == {1: True}
+    assert async_to_sync(check)(endpoint(url, credential="changed"), known=known) == {1: False}

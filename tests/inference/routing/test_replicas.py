@@ -1,4 +1,4 @@
-"""Which replica is asked: one that works, has a place, and knows the conversation, in this order."""
+"""Which replica is asked: one that works, has a slot, and knows the conversation, in this order."""
 
 import time
 from collections import Counter
@@ -8,11 +8,11 @@ import pytest
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
 from inference.routing import circuit_breaker
 from inference.routing.replicas import FULL_SECONDS, Replica, choose
-from tests.inference.routing.test_queue import endpoint
+from tests.inference.routing.test_queue import endpoint, replica
 
 
 def replicas(*concurrencies: int) -> list[Replica]:
-    return [Replica(endpoint(concurrency)) for concurrency in concurrencies]
+    return [replica(endpoint(concurrency)) for concurrency in concurrencies]
 
 
 def test_a_conversation_goes_back_to_its_replica_and_conversations_spread() -> None:
@@ -39,14 +39,14 @@ def test_a_busy_home_gives_way_to_the_least_busy() -> None:
     assert choose(pair, 1) is not home
 
 
-def test_places_are_filled_by_their_share_and_no_further() -> None:
+def test_slots_are_filled_by_their_share_and_no_further() -> None:
     pair = replicas(2, 4)
     chosen: Counter[int] = Counter()
     for affinity in range(6):
-        replica = choose(pair, affinity)
-        assert replica
-        replica.enter()
-        chosen[replica.endpoint.concurrency] += 1
+        chosen_one = choose(pair, affinity)
+        assert chosen_one
+        chosen_one.enter()
+        chosen[chosen_one.endpoint.concurrency] += 1
     assert chosen == {2: 2, 4: 4}
     assert choose(pair, 7) is None
 
@@ -57,9 +57,9 @@ def test_a_refused_connection_is_avoided_at_once_and_a_bad_answer_after_three() 
         home = choose(pair, 1)
         assert home
         for _ in range(borne):
-            home.fail(error)
+            home.record_failure(error)
             assert choose(pair, 1) is home
-        home.fail(error)
+        home.record_failure(error)
         assert choose(pair, 1) is not home
         assert home.last_failure
         assert home.last_failure.error.startswith(type(error).__name__)
@@ -72,10 +72,10 @@ def test_one_whose_answers_break_off_is_avoided_after_three_unless_one_is_whole(
         assert home
         for number in range(3):
             assert choose(pair, 1) is home
-            home.circuit.begin()
-            home.fail(EngineFailed(), has_begun=True)
+            home.circuit.record_first_token()
+            home.record_failure(EngineFailed(), has_begun=True)
             if whole and number == 1:
-                home.circuit.succeed()
+                home.circuit.record_success()
         assert (choose(pair, 1) is not home) is is_avoided
 
 
@@ -83,8 +83,8 @@ def test_one_whose_answers_break_off_is_avoided_after_three_unless_one_is_whole(
 def test_a_refusal_and_a_full_server_are_no_failures(error: EngineError) -> None:
     single = replicas(8)[0]
     for _ in range(10):
-        single.fail(error)
-    assert single.circuit.state is circuit_breaker.CircuitState.TRUSTED
+        single.record_failure(error)
+    assert single.circuit.state is circuit_breaker.CircuitState.CLOSED
 
 
 def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,9 +93,9 @@ def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypa
     pair = replicas(8, 8)
     home = choose(pair, 1)
     assert home
-    opened_for = circuit_breaker.SHORTEST_SECONDS
+    opened_for = circuit_breaker.RECOVERY_SECONDS
     for _ in range(6):
-        home.fail(EngineUnavailable())
+        home.record_failure(EngineUnavailable())
         assert choose(pair, 1) is not home
         now += opened_for - 0.1
         assert choose(pair, 1) is not home
@@ -104,10 +104,10 @@ def test_one_that_is_tried_again_gets_one_request_whose_outcome_decides(monkeypa
         home.enter()
         assert choose(pair, 1) is not home
         home.leave()
-        opened_for = min(2 * opened_for, circuit_breaker.LONGEST_SECONDS)
+        opened_for = min(2 * opened_for, circuit_breaker.MAX_RECOVERY_SECONDS)
     assert opened_for < 30
     home.enter()
-    home.circuit.begin()
+    home.circuit.record_first_token()
     home.enter()
     assert choose(pair, 1) is home
 
@@ -117,8 +117,8 @@ def test_who_came_before_the_trial_and_ends_during_it_lets_nobody_else_try() -> 
     home = choose(pair, 1)
     assert home
     earlier = home.enter()
-    home.fail(EngineUnavailable())
-    home.circuit.invite()
+    home.record_failure(EngineUnavailable())
+    home.record_health_check(is_well=True)
     trial = home.enter()
     home.leave(earlier)
     assert choose(pair, 1) is not home
@@ -126,7 +126,7 @@ def test_who_came_before_the_trial_and_ends_during_it_lets_nobody_else_try() -> 
     assert choose(pair, 1) is home
 
 
-def test_one_that_called_itself_full_is_left_to_others_as_far_as_they_have_places(
+def test_one_that_called_itself_full_is_left_to_others_as_far_as_they_have_slots(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1_000.0
@@ -134,7 +134,7 @@ def test_one_that_called_itself_full_is_left_to_others_as_far_as_they_have_place
     pair = replicas(1, 1)
     home = choose(pair, 1)
     assert home
-    home.fail(EngineOverloaded())
+    home.record_failure(EngineOverloaded())
     other = choose(pair, 1)
     assert other
     assert other is not home
@@ -150,8 +150,8 @@ def test_one_that_was_away_and_says_it_is_well_is_tried_at_once() -> None:
         pair = replicas(8, 8)
         home = choose(pair, 1)
         assert home
-        home.fall_silent() if is_silent else home.fail(EngineUnavailable())
-        home.circuit.invite()
+        home.record_health_check(is_well=False) if is_silent else home.record_failure(EngineUnavailable())
+        home.record_health_check(is_well=True)
         assert choose(pair, 1) is home
 
 
@@ -162,25 +162,25 @@ def test_those_who_fail_together_open_a_circuit_once(monkeypatch: pytest.MonkeyP
     home = choose(pair, 1)
     assert home
     for _ in range(8):
-        home.fail(EngineUnavailable())
-    now += circuit_breaker.SHORTEST_SECONDS
+        home.record_failure(EngineUnavailable())
+    now += circuit_breaker.RECOVERY_SECONDS
     assert choose(pair, 1) is home
 
 
-def test_one_that_answers_badly_is_left_alone_for_its_time_though_it_says_it_is_well() -> None:
+def test_one_that_answers_badly_is_not_asked_for_its_time_though_it_says_it_is_well() -> None:
     pair = replicas(8, 8)
     home = choose(pair, 1)
     assert home
     for _ in range(3):
-        home.fail(EngineFailed())
-    home.circuit.invite()
+        home.record_failure(EngineFailed())
+    home.record_health_check(is_well=True)
     assert choose(pair, 1) is not home
 
 
-def test_where_none_is_trusted_trying_is_better_than_giving_up() -> None:
+def test_where_every_circuit_is_open_trying_is_better_than_giving_up() -> None:
     pair = replicas(8, 8)
-    for replica in pair:
-        replica.fail(EngineUnavailable())
+    for each in pair:
+        each.record_failure(EngineUnavailable())
     first = choose(pair, 1)
     assert first in pair
     assert first

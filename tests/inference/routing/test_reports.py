@@ -1,4 +1,4 @@
-"""What the processes tell each other of the replicas, and what lines learn of them."""
+"""What the processes tell each other of the replicas, and what queues learn of them."""
 
 import asyncio
 import time
@@ -10,32 +10,28 @@ from pytest_django import Settings
 
 from core import ids
 from inference.models import ProcessReport
-from inference.routing import queue, replicas, reports
-from inference.routing.replicas import replica_of
+from inference.routing import reports
 from inference.routing.throughput import WINDOW_SECONDS, Throughput
-from tests.inference.routing.test_queue import endpoint, enter, model, settle, ticket
+from inference.runtime import Runtime
+from tests.inference.routing.test_queue import endpoint, entry, model, replica_of, settle
 from tests.patience import eventually
+from tests.runtimes import runtime
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_known() -> Iterator[None]:
-    """Begin as a process that just started."""
-    known, lines = dict(replicas._replicas), dict(queue._lines)
+def _one_process(settings: Settings) -> Iterator[None]:
+    """Have the name that it began with in the end."""
     name = ids.process_name()
-    replicas._replicas.clear()
-    queue._lines.clear()
     yield
     ids.name_process(name)
-    replicas._replicas.update(known)
-    queue._lines.update(lines)
 
 
 async def test_a_process_that_serves_alone_writes_nothing() -> None:
     replica_of(endpoint()).enter()
     async with asyncio.timeout(10):
-        await reports.watch()
+        await reports.watch(runtime())
     assert not await ProcessReport.objects.aexists()
 
 
@@ -46,12 +42,12 @@ async def test_one_of_several_writes_what_it_knows_for_the_others(
     settings.WORKERS = 2
     single = endpoint()
     ids.name_process("0a0a0a0a")
-    writing = asyncio.ensure_future(reports.watch())
+    writing = asyncio.ensure_future(reports.watch(runtime()))
     replica_of(single).enter()
     await eventually(ProcessReport.objects.aexists)
     ids.name_process("0b0b0b0b")
-    replicas._replicas.clear()
-    own, other = await asyncio.to_thread(reports.every)
+    async with Runtime():
+        own, other = await asyncio.to_thread(reports.every)
     assert own == reports.Report()
     assert [(each.endpoint_id, each.running) for each in other.replicas] == [(single.id, 1)]
     writing.cancel()
@@ -62,19 +58,23 @@ async def test_one_of_several_writes_what_it_knows_for_the_others(
 async def test_a_drained_replica_serves_nobody_who_waits_and_a_new_one_does() -> None:
     single, other = endpoint(), endpoint()
     before = model(single)
-    line = queue.line_for(before)
-    place = await line.enter(before, ticket())
-    waiting = enter(line, before)
+    queues = runtime().queues
+    queue = queues.of(before)
+    holder, waiting = entry(), entry()
+    slot = queue.enter(before, holder)
+    assert slot
+    assert queue.enter(before, waiting) is None
+    assert queues.waiting() == {"a/b": 1}
+    queues.learn({"a/b": model()})
+    queue.leave(slot, holder)
     await settle()
-    assert queue.waiting() == {"a/b": 1}
-    queue.hear({"a/b": model()})
-    line.leave(place)
+    assert waiting.position
+    queues.learn({"a/b": model(other)})
     await settle()
-    assert not waiting.done()
-    queue.hear({"a/b": model(other)})
-    assert await waiting is replica_of(other)
-    assert queue.waiting() == {"a/b": 0}
-    line.leave(replica_of(other))
+    assert not waiting.position
+    assert replica_of(other).running == 1
+    assert queues.waiting() == {"a/b": 0}
+    queue.leave(replica_of(other), waiting)
 
 
 def test_tokens_of_the_last_minute_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:

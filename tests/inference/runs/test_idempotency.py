@@ -15,14 +15,17 @@ from accounts.caller import Caller
 from credits.models import Entry, Hold
 from inference.errors import ConcurrencyLimited, EngineTimeout, EngineUnavailable, IdempotencyKeyReused
 from inference.models import IdempotencyKey, Run
-from inference.runs import registry, spine
+from inference.runs import run as runs
+from inference.runs import spine
 from inference.runs.buffer import BATCH_CHUNKS
-from inference.runs.idempotency import Replay, once
+from inference.runs.idempotency import ReplayedRun, once
 from inference.runs.idempotency_keys import CLEARED_AT_ONCE, Claim
-from inference.runs.spine import Completion
+from inference.runs.spine import LiveRun
 from tests.fakes.tgi import FakeTgi
+from tests.inference.listening import Listener, read_whole
 from tests.inference.scenes import asked, chat, cost_nano
 from tests.patience import eventually
+from tests.runtimes import runtime
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -34,26 +37,27 @@ def claim_of(caller: Caller, number: int, *, key: str = "key", **fields: Any) ->
     return Claim.of(caller, key, "/v1/chat/completions", chat(**fields), f"{number:032x}")
 
 
-async def ask(caller: Caller, number: int, *, stream: bool = True, **fields: Any) -> Completion | Replay:
+async def ask(caller: Caller, number: int, *, stream: bool = True, **fields: Any) -> runs.Run:
     """Ask as the API does."""
     return await once(
+        runtime(),
         claim_of(caller, number, stream=stream, **fields),
-        lambda claim: spine.start(caller, chat(stream=stream, **fields), run_id=claim.run, claim=claim),
+        lambda claim: spine.start(runtime(), caller, chat(stream=stream, **fields), run_id=claim.run, claim=claim),
     )
 
 
-async def text_of(run: Completion | Replay) -> str:
+async def text_of(run: runs.Run) -> str:
     """Read an answer from its beginning to its end."""
-    async with run.subscribe() as reader:
-        batches = [batch.chunks async for batch in reader]
-    await run.ended()
+    async with Listener(run) as listener:
+        batches = [batch.chunks async for batch in listener]
+    if isinstance(run, LiveRun):
+        await run.ended()
     return "".join(chunk.content or "" for chunks in batches for chunk in chunks)
 
 
-async def whole_of(run: Completion | Replay) -> int:
+async def whole_of(run: runs.Run) -> int:
     """Read an answer that is not streamed, and return how many chunks it has."""
-    async with run.subscribe() as reader:
-        return len(await reader.whole())
+    return len(await read_whole(run))
 
 
 async def other_process(claim: Claim, *, seconds: float = 60) -> None:
@@ -125,7 +129,7 @@ async def test_those_who_ask_together_follow_one_run(caller: Caller, tgi: FakeTg
     assert set(await asyncio.gather(*map(text_of, runs))) == {"The quick brown fox jumps over the lazy dog."}
     assert len(asked(tgi)) == 1
     replay = await ask(caller, 11)
-    assert isinstance(replay, Replay)
+    assert isinstance(replay, ReplayedRun)
     assert (replay.id, replay.receipt.created) == (runs[0].id, runs[0].receipt.created)
     assert await text_of(replay) == "The quick brown fox jumps over the lazy dog."
 
@@ -133,7 +137,7 @@ async def test_those_who_ask_together_follow_one_run(caller: Caller, tgi: FakeTg
 async def test_the_answer_is_kept_with_the_charge_or_not_at_all(caller: Caller, tgi: FakeTgi) -> None:
     tgi.script.silent_after, tgi.script.let_go = 0, threading.Event()
     run = await ask(caller, 1)
-    assert isinstance(run, Completion)
+    assert isinstance(run, LiveRun)
     row = await IdempotencyKey.objects.aget()
     assert row.answer is None
     tgi.script.let_go.set()
@@ -160,6 +164,7 @@ async def test_a_first_client_is_in_time_though_none_has_time_to_come_back(
     settings.RECONNECT_GRACE_SECONDS = 0
     run = await ask(caller, 1, stream=stream)
     assert await text_of(run) == "The quick brown fox jumps over the lazy dog."
+    assert isinstance(run, LiveRun)
     assert (await run.ended()).usage.completion_tokens > 0
 
 
@@ -168,13 +173,13 @@ async def test_a_run_whose_only_client_left_before_it_began_ends_by_itself(
 ) -> None:
     settings.RECONNECT_GRACE_SECONDS = 0.1
     tgi.script.silent_after = 0
-    begun: list[Completion] = []
+    begun: list[LiveRun] = []
 
-    def begin(claim: Claim) -> Completion:
-        begun.append(spine.start(caller, chat(stream=True), run_id=claim.run, claim=claim))
+    def begin(claim: Claim) -> LiveRun:
+        begun.append(spine.start(runtime(), caller, chat(stream=True), run_id=claim.run, claim=claim))
         return begun[0]
 
-    asking = asyncio.create_task(once(claim_of(caller, 1, stream=True), begin))
+    asking = asyncio.create_task(once(runtime(), claim_of(caller, 1, stream=True), begin))
     await asyncio.sleep(0)
     asking.cancel()
     await eventually(lambda: begun)
@@ -243,7 +248,7 @@ async def test_a_run_that_lives_keeps_its_claim(caller: Caller, tgi: FakeTgi, se
     await eventually(IdempotencyKey.objects.filter(answer=None, expires_at__gt=began).aexists)
     tgi.script.let_go.set()
     assert await text_of(run) == "The quick brown fox jumps over the lazy dog."
-    assert isinstance(await ask(caller, 2), Replay)
+    assert isinstance(await ask(caller, 2), ReplayedRun)
 
 
 async def test_a_run_that_lost_its_claim_does_not_touch_its_successors(caller: Caller, tgi: FakeTgi) -> None:
@@ -260,15 +265,17 @@ async def test_a_run_that_lost_its_claim_does_not_touch_its_successors(caller: C
 async def test_a_shut_down_gives_up_what_was_not_begun_and_keeps_what_was(caller: Caller, tgi: FakeTgi) -> None:
     tgi.script.silent_after = 3
     streamed = await ask(caller, 1)
-    async with streamed.subscribe():
-        await eventually(lambda: len(streamed.answer.chunks) == 3)
-        await registry.shut_down()
-    assert isinstance(await ask(caller, 2), Replay)
+    assert isinstance(streamed, LiveRun)
+    async with Listener(streamed):
+        await eventually(lambda: len(streamed.buffer.chunks) == 3)
+        await runtime().runs.shut_down()
+    assert isinstance(await ask(caller, 2), ReplayedRun)
     await IdempotencyKey.objects.all().adelete()
     whole = await ask(caller, 3, stream=False)
+    assert isinstance(whole, LiveRun)
     reading = asyncio.create_task(whole_of(whole))
-    await eventually(lambda: len(whole.answer.chunks) == 3)
-    await registry.shut_down()
+    await eventually(lambda: len(whole.buffer.chunks) == 3)
+    await runtime().runs.shut_down()
     with pytest.raises(EngineUnavailable):
         await reading
     assert not await IdempotencyKey.objects.aexists()
@@ -280,7 +287,7 @@ async def test_a_run_has_no_more_followers_than_a_project_has_places(
     settings.PROJECT_CONCURRENCY = 1
     tgi.script.silent_after, tgi.script.let_go = 3, threading.Event()
     run = await ask(caller, 1)
-    async with run.subscribe():
+    async with Listener(run):
         with pytest.raises(ConcurrencyLimited):
             await ask(caller, 2)
         tgi.script.let_go.set()
@@ -293,15 +300,16 @@ async def test_those_who_follow_a_run_take_one_place_of_the_project(
     settings.PROJECT_CONCURRENCY = 2
     tgi.script.between = 0.02
     runs = await asyncio.gather(*(ask(caller, number) for number in range(2)))
-    other = spine.start(caller, chat())
+    other = spine.start(runtime(), caller, chat())
     assert len(await asyncio.gather(*map(text_of, [*runs, other]))) == 3
 
 
-async def test_an_answer_that_is_had_again_takes_a_place_too(caller: Caller, tgi: FakeTgi, settings: Settings) -> None:
+async def test_an_answer_that_is_had_again_takes_a_slot_too(caller: Caller, tgi: FakeTgi, settings: Settings) -> None:
     settings.PROJECT_CONCURRENCY = 1
     await text_of(await ask(caller, 1))
     first, second = await ask(caller, 2), await ask(caller, 3)
-    async with first.subscribe():
+    async with Listener(first) as listener:
+        listener.subscription.resume()
         with pytest.raises(ConcurrencyLimited):
             await text_of(second)
     assert await text_of(second) == "The quick brown fox jumps over the lazy dog."
@@ -313,7 +321,7 @@ async def test_a_long_answer_is_had_again_in_pieces(caller: Caller, tgi: FakeTgi
     run = await ask(caller, 1)
     assert len((await text_of(run)).split()) == 2 * BATCH_CHUNKS
     for again in (run, await ask(caller, 2)):
-        async with again.subscribe() as reader:
-            sizes = [len(batch.chunks) async for batch in reader]
+        async with Listener(again) as listener:
+            sizes = [len(batch.chunks) async for batch in listener]
         assert sizes[:2] == [BATCH_CHUNKS] * 2
         assert len(sizes) == 3

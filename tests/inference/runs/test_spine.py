@@ -24,32 +24,34 @@ from inference.errors import (
     UnsupportedParameter,
 )
 from inference.models import Endpoint, Model, Run
-from inference.runs import registry, spine
-from inference.runs.spine import Completion, ReaderTooSlow
+from inference.runs import spine
+from inference.runs.spine import LiveRun
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.tgi import FakeTgi
+from tests.inference.listening import Listener, begun
 from tests.inference.scenes import DOLLAR, asked, chat, cost_nano, register
 from tests.patience import eventually
+from tests.runtimes import runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def start(caller: Caller, *, resumable: bool = False, **fields: object) -> Completion:
-    return spine.start(caller, chat(**fields), resumable=resumable)
+def start(caller: Caller, *, resumable: bool = False, **fields: object) -> LiveRun:
+    return spine.start(runtime(), caller, chat(**fields), resumable=resumable)
 
 
-async def read_some(run: Completion, count: int, after: int = 0) -> list[tuple[int, str | None]]:
+async def read_some(run: LiveRun, count: int, after: int = 0) -> list[tuple[int, str | None]]:
     """Follow a run from behind a chunk, for so many numbered chunks, and leave."""
     heard: list[tuple[int, str | None]] = []
-    async with run.subscribe(after) as reader:
-        async for batch in reader:
+    async with Listener(run, after) as listener:
+        async for batch in listener:
             heard += [(batch.first + place, chunk.content) for place, chunk in enumerate(batch.chunks)]
             if len(heard) >= count:
                 break
     return heard
 
 
-async def read_all(run: Completion, after: int = 0) -> list[tuple[int, str | None]]:
+async def read_all(run: LiveRun, after: int = 0) -> list[tuple[int, str | None]]:
     return await read_some(run, 10**9, after)
 
 
@@ -83,11 +85,11 @@ async def test_a_resumed_reader_hears_everything_once(caller: Caller, tgi: FakeT
     tgi.script.between = 0.02
     run = start(caller, resumable=True, max_tokens=30)
     heard: list[tuple[int, str | None]] = []
-    while not run.answer.is_finished:
+    while not run.buffer.is_finished:
         heard += await read_some(run, 4, after=len(heard))
     heard += await read_all(run, after=len(heard))
     await run.ended()
-    assert [number for number, _ in heard] == list(range(1, len(run.answer.chunks) + 1))
+    assert [number for number, _ in heard] == list(range(1, len(run.buffer.chunks) + 1))
     assert "".join(text or "" for _, text in heard) == ("The quick brown fox jumps over the lazy dog." * 3)
     assert await spent() == cost_nano(30)
 
@@ -109,17 +111,17 @@ async def test_a_resumable_run_outlives_its_reader_by_the_grace_and_pays_for_wha
     run = start(caller, resumable=True, max_tokens=1_000)
     await read_some(run, 1)
     # Whoever comes back stops the clock.
-    async with run.subscribe(1):
+    async with Listener(run, 1):
         await asyncio.sleep(0.5)
-        assert not run.answer.is_finished
+        assert not run.buffer.is_finished
         left = time.monotonic()
     await eventually(lambda: asked(tgi)[0].closed_at, 1.3)
     assert (asked(tgi)[0].closed_at or 0) - left > 0.29
     receipt = await run.ended()
     assert receipt.ending == "disconnected"
     # Kept for replay is delivered: more than anybody read.
-    assert receipt.usage.completion_tokens == len(run.answer.chunks) > 2
-    assert await spent() == cost_nano(len(run.answer.chunks))
+    assert receipt.usage.completion_tokens == len(run.buffer.chunks) > 2
+    assert await spent() == cost_nano(len(run.buffer.chunks))
 
 
 async def test_a_resumable_run_that_nobody_ever_reads_ends_by_itself(
@@ -136,7 +138,7 @@ async def test_the_last_of_several_readers_ends_a_plain_run(caller: Caller, tgi:
     tgi.script.silent_after = 2
     run = start(caller)
     first, second = asyncio.ensure_future(read_all(run)), asyncio.ensure_future(read_all(run))
-    await eventually(lambda: run.answer.delivered == 2)
+    await eventually(lambda: run.buffer.delivered == 2)
     first.cancel()
     await asyncio.sleep(0.05)
     assert not run.is_ended
@@ -160,13 +162,13 @@ async def test_a_run_can_be_stopped_at_any_moment(caller: Caller, tgi: FakeTgi, 
 async def test_a_stopped_run_keeps_what_was_said(caller: Caller, tgi: FakeTgi) -> None:
     tgi.script.silent_after = 3
     run = start(caller, resumable=True)
-    async with run.subscribe() as reader:
-        async for batch in reader:
+    async with Listener(run) as listener:
+        async for batch in listener:
             if batch.first + len(batch.chunks) > 3:
                 run.stop()
                 run.stop(Run.Ending.REVOKED)
     assert (await run.ended()).ending == "stopped"
-    assert run.answer.error is None
+    assert run.buffer.error is None
     assert await spent() == cost_nano(3)
 
 
@@ -185,13 +187,9 @@ async def test_a_reader_that_is_too_slow_is_noted(caller: Caller, tgi: FakeTgi) 
     tgi.script.silent_after = 2
     run = start(caller)
 
-    async def write_in_vain() -> None:
-        async with run.subscribe() as reader:
-            async for _ in reader:
-                raise ReaderTooSlow
-
-    with pytest.raises(ReaderTooSlow):
-        await write_in_vain()
+    listener = Listener(run)
+    await eventually(lambda: len(run.buffer.chunks) == 2)
+    listener.subscription.leave(is_slow=True)
     receipt = await run.ended()
     # What was on its way to the reader that took nothing is not charged.
     assert (receipt.ending, receipt.cost_nano) == ("slow_reader", 0)
@@ -204,9 +202,9 @@ async def test_a_reader_that_is_cut_by_the_last_chunk_is_settled_as_any_other(
     settings.READER_BYTES = 100
     tgi.script.tokens_per_write = 1_000
     run = start(caller, max_tokens=20)
-    async with run.subscribe() as reader:
-        await eventually(lambda: run.answer.is_finished)
-        assert reader.lag_bytes > 100
+    async with Listener(run):
+        await eventually(lambda: run.buffer.is_finished)
+        assert run.buffer.subscriptions[0].lag_bytes > 100
     await run.ended()
     assert await spent() == 0
 
@@ -219,17 +217,17 @@ async def test_a_reader_is_not_too_slow_while_the_model_says_nothing(caller: Cal
         server.script.replayed = [silent] * 8_000 + [word]
         server.script.tokens_per_write, server.script.between = 100, 0.005
         run = start(caller, stream=True)
-        async with run.subscribe() as reader:
-            await run.begun()
-            said = [chunk.content async for batch in reader for chunk in batch.chunks if chunk.content]
+        async with Listener(run) as listener:
+            await begun(run)
+            said = [chunk.content async for batch in listener for chunk in batch.chunks if chunk.content]
         assert said == ["word"]
         assert (await run.ended()).ending == "stop"
 
 
-def end(run: Completion) -> None:
-    """Cancel what is under way for a run, as asyncio.run does when a process ends."""
+def cancel_what_waits() -> None:
+    """Cancel the tasks of runs, as asyncio.run does when a process ends."""
     for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__qualname__", "").startswith("Completion._run"):
+        if getattr(task.get_coro(), "__qualname__", "") == "_Run._finish":
             task.cancel()
 
 
@@ -238,10 +236,10 @@ async def test_a_process_that_ends_charges_what_was_delivered(caller: Caller, tg
     run = start(caller, resumable=True)
     await read_some(run, 8)
 
-    end(run)
+    await runtime().__aexit__()
     receipt = await run.ended()
     assert receipt.ending == "shutdown"
-    assert isinstance(run.answer.error, EngineUnavailable)
+    assert isinstance(run.buffer.error, EngineUnavailable)
     assert await spent() == cost_nano(8)
 
 
@@ -251,11 +249,11 @@ async def test_shutting_down_ends_every_run_and_waits_for_its_charge(caller: Cal
     for run in runs:
         await read_some(run, 2)
     runs.append(start(caller))
-    await registry.shut_down()
+    await runtime().runs.shut_down()
     assert all(run.is_ended for run in runs)
     assert [run.receipt.ending for run in runs] == ["shutdown"] * 4
     assert await spent() == 3 * cost_nano(2)
-    await registry.shut_down()
+    await runtime().runs.shut_down()
 
 
 async def test_a_process_that_ends_while_the_charge_is_counted_still_charges(caller: Caller, tgi: FakeTgi) -> None:
@@ -263,10 +261,10 @@ async def test_a_process_that_ends_while_the_charge_is_counted_still_charges(cal
     run = start(caller, resumable=True)
     await read_some(run, 8)
     run.stop()
-    while not run.answer.is_finished:  # noqa: ASYNC110 - the very next turn counts
+    while not run.buffer.is_finished:  # noqa: ASYNC110 - the very next turn counts
         await asyncio.sleep(0)
     # Now its tokenizer is asked.
-    end(run)
+    cancel_what_waits()
     receipt = await run.ended()
     assert receipt.counting == "estimate"
     assert receipt.cost_nano == await spent() > 0
@@ -307,7 +305,7 @@ async def test_a_charge_that_the_database_refuses_is_an_error_in_the_log(
 
 async def test_losing_access_ends_the_run_with_the_reason(caller: Caller, tgi: FakeTgi) -> None:
     tgi.script.silent_after = 2
-    registry.watch()
+    runtime().runs.watch_access()
     changes: list[Callable[[], object]] = [
         lambda: Team.objects.filter(slug="acme").update(is_enabled=False),
         lambda: Membership.objects.filter(user_id=caller.user_id).update(role=Membership.Role.VIEWER),
@@ -320,7 +318,7 @@ async def test_losing_access_ends_the_run_with_the_reason(caller: Caller, tgi: F
         receipt = await run.ended()
         assert receipt.ending == "revoked"
         assert await spent() == count * cost_nano(2)
-        assert isinstance(run.answer.error, InferenceDisabled) == (count == 1)
+        assert isinstance(run.buffer.error, InferenceDisabled) == (count == 1)
         await Team.objects.aupdate(is_enabled=True)
 
 
@@ -333,7 +331,7 @@ async def test_what_keeps_a_run_from_beginning_is_raised_where_it_is_awaited(cal
     ):
         run = start(caller, **fields)
         with pytest.raises(error):
-            await run.begun()
+            await begun(run)
         with pytest.raises(error):
             await read_all(run)
         await run.ended()
@@ -349,7 +347,7 @@ async def test_what_only_an_endpoint_that_is_full_can_do_is_asked_of_no_other(ca
         for number in range(8):
             question = [{"role": "user", "content": str(number)}]
             with pytest.raises(EngineUnavailable):
-                await start(caller, messages=question, top_k=5).begun()
+                await begun(start(caller, messages=question, top_k=5))
             answered = start(caller, messages=question, max_tokens=4)
             assert "".join(text or "" for _, text in await read_all(answered)) == "The quick brown fox"
             assert (await answered.ended()).counting == "engine"

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from inference.errors import EngineError, EngineFailed, EngineTimeout, EngineUnavailable
+from inference.transport.call import MAX_HEAD_BYTES, MAX_HEADERS, Call
 from inference.transport.client import Request
 from inference.transport.connection import IDLE_SECONDS, Origin, Pool
-from inference.transport.response import MAX_HEAD_BYTES, MAX_HEADERS, Response
 from tests.fakes.raw import Ending, RawServer, Reply
 from tests.inference.clients import http
 from tests.patience import PATIENCE_SECONDS, eventually
@@ -15,6 +15,27 @@ from tests.patience import PATIENCE_SECONDS, eventually
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"content-length: 5\r\n\r\nhello"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;note=1\r\nllo\r\n0\r\ntrailer: 1\r\n\r\n"
+
+
+class Told:
+    """What a call tells; ``end`` is done when the response is, or raises how it failed."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.received = bytearray()
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def response_began(self, status: int) -> None:
+        self.status = status
+
+    def body_received(self, data: bytes) -> None:
+        self.received += data
+
+    def response_ended(self) -> None:
+        self.end.set_result(None)
+
+    def response_failed(self, error: EngineError) -> None:
+        self.end.set_exception(error)
 
 
 async def fetch(url: str, body: bytes | None = b"{}", seconds: float = PATIENCE_SECONDS) -> tuple[int, bytes]:
@@ -132,12 +153,11 @@ async def test_what_is_not_body_is_bounded(said: list[bytes]) -> None:
 
 async def test_a_reset_in_the_middle_fails_after_what_came_before_it() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"], then="reset")]) as server:
-        received = []
-        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
-            with pytest.raises(EngineFailed):  # noqa: PT012 - what came before the error counts too
-                for _ in range(2):
-                    received.append(await response.receive())
-        assert received == [b"hel"]
+        told = Told()
+        http().call(Request("POST", server.url, {}, b"{}"), told)
+        with pytest.raises(EngineFailed):
+            await told.end
+        assert told.received == b"hel"
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
@@ -177,10 +197,10 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
     async with RawServer([Reply([WHOLE])]) as server:
         pool = Pool(asyncio.get_running_loop(), idle_seconds=0.1)
         origin = Origin("127.0.0.1", server.port, is_tls=False)
-        response = Response(await pool.connect(origin))
-        await response.begin(b"GET / HTTP/1.1\r\n\r\n", b"")
-        assert await response.read(10) == b"hello"
-        response.leave()
+        told = Told()
+        Call(pool, origin, b"GET / HTTP/1.1\r\n\r\n", b"", told)
+        await told.end
+        assert told.received == b"hello"
         await eventually(lambda: server.left)
         assert pool.take(origin) is None
         await pool.close()
@@ -207,16 +227,32 @@ async def test_a_response_that_does_not_come_whole_in_time_is_a_timeout(writes: 
         assert len(server.requests) <= 1
 
 
-async def test_an_expired_response_gives_what_it_had_and_then_a_timeout() -> None:
+async def test_who_leaves_a_call_hears_nothing_more_of_it() -> None:
     async with RawServer([Reply([WHOLE[:-1]])]) as server:
-        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
-            await eventually(lambda: server.requests)
-            await asyncio.sleep(0.05)
-            response.expire()
-            assert await response.receive() == b"hell"
-            with pytest.raises(EngineTimeout):
-                await response.receive()
-        response.expire()
+        told = Told()
+        call = http().call(Request("POST", server.url, {}, b"{}"), told)
+        await eventually(lambda: told.received == b"hell")
+        call.leave()
+        await eventually(lambda: server.left, 1)
+        assert not told.end.done()
+        call.leave()
+
+
+async def test_who_pauses_a_call_stops_its_server_until_it_is_resumed() -> None:
+    body = b"x" * 50_000_000
+    async with RawServer([Reply([HEAD + b"content-length: %d\r\n\r\n" % len(body) + body])]) as server:
+        told = Told()
+        call = http().call(Request("POST", server.url, {}, b"{}"), told)
+        await eventually(lambda: told.received)
+        call.pause()
+        # What was on its way comes in; then nothing.
+        await asyncio.sleep(0.2)
+        before = len(told.received)
+        await asyncio.sleep(0.1)
+        assert len(told.received) == before < len(body)
+        call.resume()
+        await told.end
+        assert told.received == body
 
 
 async def test_an_answer_that_comes_before_the_whole_request_was_sent_is_taken() -> None:
@@ -283,10 +319,12 @@ async def test_an_address_that_cannot_be_one_is_unavailable(url: str) -> None:
 
 async def test_closing_ends_what_is_under_way() -> None:
     async with RawServer([Reply([HEAD + b"\r\nhel"])]) as server:
-        async with http().send(Request("POST", server.url, {}, b"{}"), seconds=PATIENCE_SECONDS) as response:
-            await http().close()
-            with pytest.raises(EngineError):
-                await response.read(10)
+        told = Told()
+        http().call(Request("POST", server.url, {}, b"{}"), told)
+        await eventually(lambda: told.received)
+        await http().close()
+        with pytest.raises(EngineError):
+            await told.end
         with pytest.raises(EngineTimeout):
             await fetch(server.url, seconds=0.1)
         assert server.connections == 2

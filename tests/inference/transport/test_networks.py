@@ -14,7 +14,7 @@ from core.environment import engine_networks
 from inference.engines.base import EndpointAddress
 from inference.errors import EngineTimeout, EngineUnavailable
 from inference.transport.client import Request
-from inference.transport.networks import PlaceRefused, check_host
+from inference.transport.networks import AddressRefused, check_host
 from tests.fakes.raw import RawServer, Reply
 from tests.inference.clients import engine_for, http
 from tests.inference.engines.conversation import answer, chat
@@ -94,7 +94,7 @@ async def test_a_place_where_no_engine_may_be_is_not_called(host: str, caplog: p
     with pytest.raises(EngineUnavailable) as raised:
         await fetch(f"http://{host}:9/")
     # Refused, and not only out of reach; the caller is told nothing about it.
-    assert isinstance(raised.value.__cause__, PlaceRefused)
+    assert isinstance(raised.value.__cause__, AddressRefused)
     assert "An engine was not called" in caplog.text
     assert "network" not in raised.value.message.lower()
 
@@ -156,11 +156,11 @@ async def test_a_name_that_is_allowed_may_be_in_public_but_not_just_anywhere(
     resolve(["8.8.8.8"])
     check_host("router.example")
     check_host("Router.Example.")
-    with pytest.raises(PlaceRefused, match="outside"):
+    with pytest.raises(AddressRefused, match="outside"):
         check_host("other.example")
     for private in ("127.0.0.1", "192.168.0.1", "169.254.169.254", "::1", "fd00::1"):
         resolve([private])
-        with pytest.raises(PlaceRefused, match="outside"):
+        with pytest.raises(AddressRefused, match="outside"):
             check_host("router.example")
     resolve(["10.1.2.3"])
     check_host("router.example")
@@ -170,7 +170,7 @@ async def test_a_name_that_is_allowed_may_be_in_public_but_not_just_anywhere(
 def test_some_places_are_refused_though_everything_is_allowed(host: str, settings: Settings) -> None:
     settings.ENGINE_NETWORKS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
     check_host("8.8.8.8")
-    with pytest.raises(PlaceRefused):
+    with pytest.raises(AddressRefused):
         check_host(host)
 
 

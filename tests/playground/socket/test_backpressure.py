@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,12 +18,17 @@ from tests.fakes.tgi import FakeTgi
 from tests.patience import eventually
 from tests.playground.cast import Cast, conversation_of
 from tests.playground.tab import application, session_of
+from tests.runtimes import runtime
 
 
 @pytest.fixture
 async def port(settings: Settings) -> AsyncIterator[int]:
     """The playground's socket behind uvicorn."""
-    config = uvicorn.Config(application, host="127.0.0.1", port=0, lifespan="off", log_level="critical")
+
+    async def serving_application(scope: Any, receive: Any, send: Any) -> None:
+        await application({**scope, "state": {"runtime": runtime()}}, receive, send)
+
+    config = uvicorn.Config(serving_application, host="127.0.0.1", port=0, lifespan="off", log_level="critical")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
@@ -73,4 +79,4 @@ async def test_a_reader_that_takes_nothing_is_cut_and_the_others_go_on(
             await take_all(stuck)
     kept = answers.find(run)
     assert kept
-    assert not kept.completion.answer.readers
+    assert not kept.run.buffer.subscriptions
