@@ -5,22 +5,33 @@ import itertools
 import socket
 import threading
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
+from typing import Any, Final
 
 import uvicorn
 
 from config.asgi import application
+from config.serving.connections import Connections
+from config.serving.uvicorn_http import Protocol
+from inference import runtime
 from tests.patience import PATIENCE_SECONDS
 
 TURNS = 5
+CAPACITY: Final = 10_000
 
 
 class Server:
     """uvicorn on a free loopback port, in a thread with an event loop of its own."""
 
-    def __init__(self) -> None:
-        """Start serving; returns when the port is open."""
-        config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on", ws="none")
+    def __init__(self, *, is_plain: bool = False) -> None:
+        """Start serving; returns when the port is open. A plain one has nothing of ours in its server: ASGI alone."""
+        http: Any = "auto"
+        if not is_plain:
+            http = partial(Protocol, clients=Connections(CAPACITY, 0), exchanges=set())
+        config = uvicorn.Config(
+            application, host="127.0.0.1", port=0, log_level="warning", lifespan="on", ws="none", http=http
+        )
         self._ready = threading.Event()
         self._server = _Uvicorn(config, self._ready)
         self._thread = threading.Thread(target=self._serve, name="site")
@@ -80,6 +91,8 @@ class _Uvicorn(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        if serving := runtime.serving():
+            await serving.runs.shut_down()
         await self._wait_tasks_to_complete()
         await self.lifespan.shutdown()
 

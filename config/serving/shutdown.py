@@ -45,11 +45,11 @@ class Draining(ABC):
         """Give what is under way SHUTDOWN_SECONDS; then end every run and let subscribers hear so; then cut."""
         lifecycle.leave()
         self.clients.shut_down(sockets=False)
-        await wait_while(lambda: self._is_busy() and not self.is_hurried, settings.SHUTDOWN_SECONDS)
+        await wait_while(lambda: self.is_busy() and not self.is_hurried, settings.SHUTDOWN_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(HURRIED_SECONDS if self.is_hurried else END_RUNS_SECONDS):
                 # Again and again: a request that had come may begin its run only now.
-                while self._is_busy():
+                while self.is_busy():
                     await lifecycle.end_runs()
                     await asyncio.sleep(LOOK_SECONDS)
         self.clients.shut_down(sockets=True)
@@ -72,7 +72,8 @@ class Draining(ABC):
         except TimeoutError:
             logger.error("The application did not clean up in time")
 
-    def _is_busy(self) -> bool:
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or a run."""
         return bool(self.running()) or lifecycle.has_runs()
 
 

@@ -6,7 +6,6 @@ takes trailers for headers, and tells only the last of pipelined requests that i
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -17,6 +16,8 @@ from config.serving import limits
 from config.serving.connections import Connection, Connections, Hold
 from config.serving.intake import Intake
 from config.serving.limits import Refused
+from config.serving.uvicorn_direct import DirectExchange, is_direct
+from inference.runtime import Runtime
 
 VERSIONS: Final = ("1.0", "1.1")
 
@@ -33,13 +34,16 @@ class Protocol(HttpToolsProtocol):
     # Bytes read since the first of the requests that wait for the one that is being answered.
     _backlog_bytes = 0
     # The request that is being answered; ``cycle`` is the one that was parsed last.
-    _answered_cycle: RequestResponseCycle | None = None
+    _answered_cycle: RequestResponseCycle | DirectExchange | None = None
     # Why nothing more is parsed. Its client is told once the answers under way are given.
     _refusal: Refused | None = None
 
-    def __init__(self, *arguments: Any, clients: Connections, **named: Any) -> None:
+    def __init__(self, *arguments: Any, clients: Connections, exchanges: set[DirectExchange], **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._clients = clients
+        # Those of all connections that are under way.
+        self.exchanges = exchanges
+        self._runtime: Runtime | None = self.app_state.get("runtime")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection in: from here on it has its deadlines."""
@@ -56,6 +60,9 @@ class Protocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
+        for cycle in {self._answered_cycle, self.cycle, *(cycle for cycle, _ in self.pipeline)}:
+            if isinstance(cycle, DirectExchange):
+                cycle.lose()
 
     def data_received(self, data: bytes) -> None:
         """Parse what comes; what a refused client sends is thrown away."""
@@ -75,8 +82,8 @@ class Protocol(HttpToolsProtocol):
                 self.connection.hold(Hold.BACKLOG)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
+        """A request begins. What the application would want to know of it is made once that is asked."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._is_in_head = True
         self._intake.begin()
 
@@ -103,13 +110,23 @@ class Protocol(HttpToolsProtocol):
                 self._stop(Refused(limits.too_many_requests(), is_costly=True))
             if self.parser.should_upgrade() and self._should_upgrade():
                 self._stop(Refused(limits.bad_request("A WebSocket cannot begin while a request is answered.")))
-        super().on_headers_complete()
+        if self._is_direct:
+            self._begin_direct()
+        else:
+            url, headers = self.url, self.headers
+            super().on_message_begin()
+            self.url = url
+            self.headers += headers
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._unparsed_bytes = 0
         self._check(self._intake.take_body, len(body))
-        super().on_body(body)
+        if isinstance(self.cycle, DirectExchange):
+            self.cycle.body += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole: now it is our turn, unless it has been answered already."""
@@ -121,6 +138,13 @@ class Protocol(HttpToolsProtocol):
             self.connection.expect_within(None)
         else:
             self.connection.rest()
+        if self.cycle is self._answered_cycle and isinstance(self.cycle, DirectExchange):
+            self.cycle.start()
+
+    def direct_ended(self, exchange: DirectExchange) -> None:
+        """Go on as uvicorn does when its application has answered."""
+        self.on_response_complete()
+        self._ended(exchange)
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for one."""
@@ -140,11 +164,15 @@ class Protocol(HttpToolsProtocol):
         """The client does not read."""
         super().pause_writing()
         self.connection.pause_writing()
+        if isinstance(self._answered_cycle, DirectExchange):
+            self._answered_cycle.pause_writing()
 
     def resume_writing(self) -> None:
         """The client reads."""
         super().resume_writing()
         self.connection.resume_writing()
+        if isinstance(self._answered_cycle, DirectExchange):
+            self._answered_cycle.resume_writing()
 
     def shut_down(self) -> None:
         """The server ends: close, but let the answer under way finish."""
@@ -163,14 +191,35 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         return self._answered_cycle is not None and not self._answered_cycle.response_complete
 
+    @property
+    def _is_direct(self) -> bool:
+        if self._runtime is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return False
+        return is_direct(self.url, self.headers)
+
+    def _begin_direct(self) -> None:
+        assert self._runtime
+        earlier, self.cycle = self.cycle, DirectExchange(self, self._runtime, self.url, self.headers)  # type: ignore[assignment]
+        self.exchanges.add(self.cycle)  # type: ignore[arg-type]
+        if earlier is None or earlier.response_complete:
+            self._answered_cycle = self.cycle
+        else:
+            # Pipelined.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered_cycle = cycle
+        if isinstance(cycle, DirectExchange):
+            if not cycle.more_body:
+                cycle.start()
+            return
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(partial(self._ended, cycle))
+        task.add_done_callback(lambda _: self._ended(cycle))
         self.tasks.add(task)
 
-    def _ended(self, cycle: RequestResponseCycle, task: asyncio.Task[None]) -> None:
+    def _ended(self, cycle: RequestResponseCycle | DirectExchange) -> None:
         """Cut a connection whose answer broke off; one that is being closed has LINGER_SECONDS to take the rest."""
         if self.connection.is_refused:
             return
@@ -214,5 +263,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
             return
         cycle.disconnected = True
+        if isinstance(cycle, DirectExchange):
+            cycle.lose()
         self.connection.refuse(None if cycle.response_complete else refusal.problem, is_costly=refusal.is_costly)
         cycle.message_event.set()

@@ -16,6 +16,7 @@ from django.conf import settings
 from config.serving import sockets
 from config.serving.connections import Connections
 from config.serving.shutdown import Draining
+from config.serving.uvicorn_direct import DirectExchange
 from config.serving.uvicorn_http import Protocol
 from config.serving.uvicorn_websocket import WebSocket
 
@@ -27,12 +28,13 @@ class Server(Draining, uvicorn.Server):
         self, application: ASGI3Application, listener: socket.socket, on_listening: Callable[[], None]
     ) -> None:
         self.clients = Connections(sockets.most_connections(), settings.CONNECTIONS_PER_ADDRESS)
+        self.exchanges: set[DirectExchange] = set()
         super().__init__(
             uvicorn.Config(
                 application,
                 interface="asgi3",
                 loop="uvloop",
-                http=cast(Any, partial(Protocol, clients=self.clients)),
+                http=cast(Any, partial(Protocol, clients=self.clients, exchanges=self.exchanges)),
                 ws=cast(Any, partial(WebSocket, clients=self.clients)),
                 ws_max_size=settings.MAX_BODY_BYTES,
                 # One small frame per token: compressing them costs more than it saves.
@@ -71,6 +73,10 @@ class Server(Draining, uvicorn.Server):
         await self.drain()
         async with self.cleaning_up():
             await super().shutdown(sockets)
+
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or a run."""
+        return bool(self.exchanges) or super().is_busy()
 
     def running(self) -> set[asyncio.Task[None]]:
         """Return the application's tasks."""

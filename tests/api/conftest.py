@@ -18,6 +18,8 @@ from tests.inference.scenes import DOLLAR, register
 from tests.patience import PATIENCE_SECONDS, until
 from tests.server import Server
 
+BOTH_WAYS = ("test_disconnects", "test_streaming")
+
 
 @pytest.fixture
 def funded(team: Team) -> Team:
@@ -41,10 +43,19 @@ def tgi(engines: ExitStack) -> FakeTgi:
     return server
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have what depends on how bytes come and go tested on ASGI alone, too."""
+    if "site" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH_WAYS:
+        metafunc.parametrize("site", [False, True], ids=["direct", "asgi"], indirect=True)
+
+
 @pytest.fixture
-def site(engines: ExitStack) -> Iterator[Server]:
-    """The site on a real socket; in the end no hold is open, and every account is explained by its entries."""
-    with Server() as server:
+def site(engines: ExitStack, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The site on a real socket; in the end no hold is open, and every account is explained by its entries.
+
+    A test may ask for one that is served by uvicorn as it is: ASGI alone.
+    """
+    with Server(is_plain=getattr(request, "param", False)) as server:
         yield server
         until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
     for team in Team.objects.all():

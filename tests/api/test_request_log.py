@@ -112,6 +112,7 @@ def test_no_prompt_no_answer_and_no_secret_is_ever_logged(
 
 
 @pytest.mark.usefixtures("tgi")
+@pytest.mark.parametrize("site", [True], indirect=True)
 def test_a_refused_request_has_a_line_with_its_code(raw: httpx2.Client, lines: Lines, settings: Settings) -> None:
     def refuse(status: int, **more: Any) -> dict[str, Any]:
         before = len(lines.all())
