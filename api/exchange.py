@@ -23,6 +23,9 @@ from web.ignored import ignored_head
 
 FIT_TO_BALANCE: Final = "Parley-Fit-To-Balance"
 STREAM_HEAD: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+# Proxies close what is silent for a minute. From then on a silence is filled with comments, which no client shows.
+SILENCE_SECONDS: Final = 15.0
+COMMENT: Final = b":\n\n"
 STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
 
 
@@ -141,6 +144,7 @@ class Sending:
         "_handler",
         "_head",
         "_problem",
+        "_quiet_since",
         "_run",
         "_streams",
         "_subscription",
@@ -159,10 +163,15 @@ class Sending:
         # What ended a stream that is told the usage of what was paid for.
         self._problem: Problem | None = None
         self._subscription: Subscription | None = None
+        self._quiet_since = 0.0
 
     def begin(self) -> None:
         """Begin to send."""
         self._exchange.responder = self
+        if self._streams:
+            runtime = self._exchange.runtime
+            self._quiet_since = runtime.loop.time()
+            runtime.deadlines.watch(self)
         self._subscription = self._run.subscribe(self, whole=not self._streams)
         self._subscription.resume()
 
@@ -175,9 +184,19 @@ class Sending:
         opening = b"" if exchange.is_begun else self._open()
         data = opening + self._writer.events(chunks)
         if data and not exchange.is_over:
+            self._quiet_since = exchange.runtime.loop.time()
             exchange.write(data)
             if exchange.is_full and self._subscription:
                 self._subscription.pause()
+
+    def check_deadline(self, now: float) -> None:
+        """Fill a silence. Before the engine has sent anything there is none: the status is still to be found out."""
+        exchange = self._exchange
+        if now - self._quiet_since < SILENCE_SECONDS or exchange.is_over or exchange.is_full:
+            return
+        if exchange.is_begun or self._run.is_at_work:
+            self._quiet_since = now
+            exchange.write((b"" if exchange.is_begun else self._open()) + COMMENT)
 
     def run_ended(self, error: Exception | None) -> None:
         """Tell what went wrong, if anything did; the rest is told once the charge is settled."""
@@ -221,6 +240,7 @@ class Sending:
 
     def _leave(self, *, is_slow: bool = False) -> None:
         if self._subscription:
+            self._exchange.runtime.deadlines.forget(self)
             subscription, self._subscription = self._subscription, None
             subscription.leave(is_slow=is_slow)
 

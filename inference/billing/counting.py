@@ -104,6 +104,8 @@ class _Known(NamedTuple):
 
     before: Usage | None
     behind: Usage | None
+    # Of an engine that numbers its tokens: how many there are up to that piece.
+    tokens: int | None = None
 
     @classmethod
     def of(cls, chunks: Sequence[Chunk], last: int, sense: Sense) -> Self:
@@ -112,7 +114,8 @@ class _Known(NamedTuple):
         sensible = [(number, usage) for number, usage in numbered if usage and _fits(usage, sense)]
         before = next((usage for number, usage in reversed(sensible) if number < last), None)
         behind = next((usage for number, usage in sensible if number > last and usage.completion_tokens), None)
-        return cls(before, behind)
+        tokens = chunks[last - 1].tokens
+        return cls(before, behind, tokens if tokens and tokens <= sense.completion else None)
 
     def bounded(self, completion_tokens: int) -> int:
         """Return a count of the answer's tokens, which grow from one piece to the next, as far as it can be true."""
@@ -140,12 +143,14 @@ async def _recount(taken: Sequence[Chunk], chat: Chat, engine: Engine | None, kn
     completion, prompted = None, nearest.prompt_tokens if nearest else None
     if engine:
         try:
-            completion = await engine.count_text(text)
+            completion = known.tokens or await engine.count_text(text)
             prompted = await engine.count_prompt(chat) if prompted is None else prompted
         except EngineError:
             logger.warning("the engine could not count what it delivered")
-    # No vocabulary makes more tokens of a text than it has bytes; what begins a text may be one more.
-    if completion is None or completion > min(size_bytes + 1, sense.completion):
+    completion = known.tokens or completion
+    # No vocabulary makes more tokens of a text than it has bytes; what begins a text may be one more. Tokens that an
+    # engine numbers may be without text.
+    if completion is None or (known.tokens is None and completion > min(size_bytes + 1, sense.completion)):
         completion, counting = estimate(size_bytes), Run.Counting.ESTIMATE
     if prompted is None or prompted > sense.prompt:
         prompted, counting = prompt.estimate(chat, sense.image), Run.Counting.ESTIMATE

@@ -9,7 +9,7 @@ from inference.chat import Chat
 from inference.chunks import Chunk
 from inference.engines.base import Engine
 from inference.engines.errors import MAX_ERROR_BYTES
-from inference.errors import EngineError, EngineTimeout
+from inference.errors import AskedAmiss, EngineError, EngineTimeout
 from inference.limits import Limits
 from inference.transport.client import Call, HttpClient
 
@@ -49,6 +49,7 @@ class Attempt:
         "_http",
         "_is_over",
         "_is_paused",
+        "_is_second_try",
         "_limits",
         "_max_tokens",
         "_meeting",
@@ -66,6 +67,7 @@ class Attempt:
         self._max_tokens = max_tokens
         self._limits = limits
         self._decoder = engine.decoder(chat, max_tokens)
+        self._is_second_try = False
         self._meeting: asyncio.Task[None] | None = None
         self._call: Call | None = None
         self._status = 0
@@ -193,6 +195,12 @@ class Attempt:
 
     def _fail(self, error: BaseException) -> None:
         if self._is_over:
+            return
+        if isinstance(error, AskedAmiss) and not self._is_second_try:
+            # The engine knows now how its server wants to be asked.
+            self._is_second_try, self._status, self._body = True, 0, b""
+            self._deadline = asyncio.get_running_loop().time() + self._limits.first_token_seconds
+            self._send(None)
             return
         self.leave()
         if isinstance(error, EngineError):

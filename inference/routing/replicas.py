@@ -11,6 +11,7 @@ from django.utils import timezone
 from inference.catalog.snapshots import EndpointSnapshot
 from inference.engines import engine_for
 from inference.engines.base import Engine
+from inference.engines.load import Load
 from inference.errors import EngineError, EngineOverloaded, EngineRefused, EngineUnavailable
 from inference.routing.circuit_breaker import CircuitBreaker
 from inference.routing.throughput import Throughput
@@ -22,6 +23,8 @@ AFFINITY_SLACK: Final = 0.25
 # One that called itself full is not asked for so long, as far as others have slots: it refuses quickly, and would look
 # like the least busy of all.
 FULL_SECONDS: Final = 1.0
+# Below this share, conversations that an engine keeps in its memory are no reason to go elsewhere.
+FULL_CACHE_SHARE: Final = 0.9
 
 
 class Failure(NamedTuple):
@@ -39,6 +42,8 @@ class Replica:
         self.circuit = CircuitBreaker()
         self.throughput = Throughput()
         self.last_failure: Failure | None = None
+        # What it said of itself at the last health check.
+        self.told: Load | None = None
         self._full_until = 0.0
         self.learn(endpoint, engine)
 
@@ -51,8 +56,17 @@ class Replica:
 
     @property
     def load(self) -> float:
-        """The share of its slots that are taken."""
-        return self.running / self.slots
+        """The share of its slots that are taken: by us, or by everybody, as far as it tells."""
+        own = self.running / self.slots
+        if self.told is None:
+            return own
+        everybody = (self.told.running + self.told.waiting) / self.endpoint.concurrency
+        return max(own, everybody, self.told.cache_share if self.told.cache_share > FULL_CACHE_SHARE else 0.0)
+
+    @property
+    def is_queueing(self) -> bool:
+        """Whether requests wait inside of it."""
+        return self.told is not None and self.told.waiting > 0
 
     @property
     def is_free(self) -> bool:
@@ -82,7 +96,8 @@ class Replica:
         """
         if isinstance(error, EngineRefused):
             return
-        self.last_failure = Failure(f"{type(error).__name__}: {error}", timezone.now())
+        told = f" ({error.details})" if error.details else ""
+        self.last_failure = Failure(f"{type(error).__name__}: {error}{told}", timezone.now())
         if isinstance(error, EngineOverloaded):
             self._full_until = time.monotonic() + FULL_SECONDS
         else:
@@ -126,7 +141,7 @@ def choose(replicas: Sequence[Replica], affinity: int, failed: Collection[Replic
     untried = [replica for replica in replicas if replica not in failed]
     working = [replica for replica in untried if replica.circuit.allows_request] or untried
     free = [replica for replica in working if replica.is_free]
-    free = [replica for replica in free if not replica.says_full] or free
+    free = [replica for replica in free if not (replica.says_full or replica.is_queueing)] or free
     if len(free) < 2:
         return free[0] if free else None
     least = min(replica.load for replica in free)

@@ -38,6 +38,7 @@ class ReplayedRun:
     """A kept answer; it is read as a live run is, and counts against its caller's limits meanwhile."""
 
     queue_position = None
+    is_at_work = True
 
     def __init__(self, runtime: Runtime, run_id: str, kept: Kept, caller: Caller) -> None:
         self.id = run_id

@@ -67,6 +67,10 @@ class Run(Protocol):
         """What is known of it so far."""
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether the engine has sent something, whether anything can be shown of it or not."""
+
+    @property
     def queue_position(self) -> QueuePosition | None:
         """Where it waits for a replica; None when it does not."""
 

@@ -70,6 +70,7 @@ from inference.routing.replicas import Replica
 from inference.routing.route import Route
 from inference.runs import access
 from inference.runs.buffer import BATCH_CHUNKS, Buffer, Subscription
+from inference.runs.cache_salt import cache_salt
 from inference.runs.idempotency_keys import Claim
 from inference.runs.receipt import Receipt
 from inference.runs.run import Subscriber
@@ -188,6 +189,11 @@ class LiveRun:
         return self.state is State.ENDED
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether the engine has sent something, whether anything can be shown of it or not."""
+        return bool(self._kept_back or self.buffer.chunks)
+
+    @property
     def queue_position(self) -> QueuePosition | None:
         """Where it waits for a replica; None when it does not."""
         return self._route.queue_position if self._route else None
@@ -291,6 +297,10 @@ class LiveRun:
 
     def _admitted(self, need: Need) -> None:
         self.state, self._task, self._need = State.FUNDING, None, need
+        if any(self.chat.images()):
+            # How many tokens an image is, nobody can tell from its size.
+            self._hold_what_there_is()
+            return
         self._taking = funding.hold_all(need)
         ledger.submit(self._taking, self.loop, self._hold_came)
 
@@ -300,9 +310,7 @@ class LiveRun:
             return
         self._taking = None
         if isinstance(outcome, InsufficientCredits):
-            assert self._route
-            trying = funding.hold_what_there_is(self._need, self._route.engines())
-            self._task = run_as_task(trying, lambda found: self._funded(*found), self._fail)
+            self._hold_what_there_is()
         elif isinstance(outcome, Exception):
             self._fail(outcome)
         else:
@@ -310,6 +318,11 @@ class LiveRun:
                 self._funded(self._need, outcome)
             except Exception as error:  # noqa: BLE001 - it ends the run, and the run tells of it
                 self._fail(error)
+
+    def _hold_what_there_is(self) -> None:
+        assert self._route
+        trying = funding.hold_what_there_is(self._need, self._route.engines())
+        self._task = run_as_task(trying, lambda found: self._funded(*found), self._fail)
 
     def _funded(self, need: Need, hold: ledger.Held) -> None:
         self._task = None
@@ -350,7 +363,7 @@ class LiveRun:
             self._attempt = Attempt(
                 self,
                 engine,
-                self.chat,
+                engine.salted(self.chat, cache_salt(self.caller.team_id)),
                 self._funds.engine_limit,
                 http=self._runtime.http,
                 limits=self._limits,

@@ -8,6 +8,7 @@ import pytest
 from openai import OpenAI
 
 from accounts.models import Team
+from api import exchange
 from tests.api.scenes import balance, body, events, said, the_run
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, MODEL, cost_nano, prompt_tokens
@@ -87,3 +88,28 @@ def test_a_refusal_of_a_stream_is_a_true_status(client: OpenAI, tgi: FakeTgi, fu
         client.chat.completions.create(**body(stream=True))
     assert raised.value.status_code == 503
     assert raised.value.response.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("first", ["The", ""])
+def test_a_silence_is_filled_with_comments_once_the_engine_is_at_work(
+    raw: httpx2.Client, tgi: FakeTgi, funded: Team, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(exchange, "SILENCE_SECONDS", 0.1)
+    tgi.script.answer = [first, " fox"]
+    tgi.script.silent_after, tgi.script.let_go = 1, threading.Event()
+    with raw.stream("POST", "/v1/chat/completions", json=body(stream=True)) as response:
+        assert response.status_code == 200
+        lines = response.iter_lines()
+        while next(lines) != ":":
+            pass
+        tgi.script.let_go.set()
+        assert any(" fox" in line for line in lines)
+
+
+def test_a_silence_before_the_engine_has_sent_anything_decides_no_status(
+    raw: httpx2.Client, tgi: FakeTgi, funded: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "SILENCE_SECONDS", 0.1)
+    tgi.script.before_headers = 1.5
+    tgi.script.overloaded = True
+    assert raw.post("/v1/chat/completions", json=body(stream=True)).status_code == 503

@@ -37,7 +37,7 @@ class FakeOpenAI(FakeServer):
         elif request.path == "/v1/chat/completions":
             prompt_tokens = len(tokens_of(templated(request.json["messages"])))
             tokens, tail = self.chunks(prompt_tokens)
-            if request.json["stream_options"].get("continuous_usage_stats"):
+            if request.json.get("stream_options", {}).get("continuous_usage_stats"):
                 if not self.owned_by:
                     error = {"message": "Unknown parameter", "param": "stream_options.continuous_usage_stats"}
                     connection.respond(400, dumps({"error": error}), JSON)

@@ -89,6 +89,15 @@ async def test_no_more_is_counted_than_the_engine_generated() -> None:
         assert await counting.count(answer, 1, chat(), engine_at(tgi)) == (Usage(9, 3, 2), TOKENIZER)
 
 
+async def test_tokens_that_an_engine_numbers_are_counted_by_that() -> None:
+    pieces = answer_of(*(Chunk(content=word, tokens=number) for number, word in ((1, "a"), (4, "b"), (6, "c"))))
+    with FakeTgi() as tgi:
+        # Between them were tokens without text.
+        assert await counting.count(pieces, 2, chat(), engine_at(tgi)) == (Usage(prompt_tokens(), 4), TOKENIZER)
+    usage, source = await counting.count(pieces, 3, chat(), None)
+    assert (usage.completion_tokens, source) == (6, ESTIMATE)
+
+
 async def test_without_a_tokenizer_the_count_is_an_estimate_that_says_so() -> None:
     with FakeTgi() as gone:
         pass

@@ -1,17 +1,36 @@
 """vLLM, SGLang, Ollama and hosted providers: what each is asked, and what it tells."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from inference.chunks import Usage
 from inference.engines.base import Description, EndpointAddress, Engine
-from inference.errors import EngineError, EngineFailed, EngineUnavailable, UnsupportedParameter
+from inference.errors import EngineError, EngineUnavailable, UnsupportedParameter
 from tests.fakes.openai_server import FakeOllama, FakeOpenAI
 from tests.fakes.script import Script
+from tests.fakes.server import Connection, Request
 from tests.fakes.tgi_events import dumps
 from tests.inference.clients import engine_for
 from tests.inference.engines.conversation import answer, chat, final_usage, text
+from tests.inference.scenes import asked
+
+
+@dataclass(eq=False)
+class Particular(FakeOpenAI):
+    """Refuses a field that others take."""
+
+    lacks: str = ""
+    refusal: str = ""
+
+    async def answer(self, request: Request, connection: Connection) -> None:
+        """Answer one request as the route does."""
+        if request.method == "POST" and self.lacks in request.json:
+            connection.respond(400, dumps({"error": {"message": self.refusal}}), {"content-type": "application/json"})
+        else:
+            await super().answer(request, connection)
+
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
@@ -24,9 +43,9 @@ def engine_at(kind: str, url: str = "http://localhost", model: str = "org/model"
 async def test_the_first_request_goes_without_a_question_and_with_running_counts(kind: str) -> None:
     with FakeOpenAI(owned_by=kind) as server:
         chunks = await answer(engine_at(kind, server.url), chat(cache_salt="pepper"))
-        (asked,) = server.requests
-    assert asked.json["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
-    assert asked.json["cache_salt"] == "pepper"
+        (request,) = server.requests
+    assert request.json["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    assert request.json["cache_salt"] == "pepper"
     assert (text(chunks), final_usage(chunks)) == ("The quick brown fox", Usage(8, 4))
     assert all(chunk.usage for chunk in chunks if chunk.content)
 
@@ -77,9 +96,9 @@ async def test_ollama_is_not_sent_what_it_would_leave_out() -> None:
     for fields in ({"tool_choice": "none"}, {"tool_choice": "auto", "parallel_tool_calls": True}):
         with FakeOllama() as server:
             await answer(engine_at("ollama", server.url), chat(tools=[TOOL], **fields))
-            (asked,) = server.requests
-        assert ("tools" in asked.json) == (fields["tool_choice"] == "auto")
-        assert not {"tool_choice", "parallel_tool_calls"} & set(asked.json)
+            (request,) = server.requests
+        assert ("tools" in request.json) == (fields["tool_choice"] == "auto")
+        assert not {"tool_choice", "parallel_tool_calls"} & set(request.json)
 
 
 @pytest.mark.parametrize(
@@ -120,19 +139,16 @@ def test_an_address_with_a_version_in_it_is_whole(base: str, path: str) -> None:
     ],
 )
 async def test_what_a_provider_does_without_is_learned_once(refusal: str, field: str, arriving: dict[str, Any]) -> None:
-    with FakeOpenAI(
-        script=Script(response=(400, "application/json", dumps({"error": {"message": refusal}})))
-    ) as server:
+    with Particular(lacks=field, refusal=refusal) as server:
         engine = engine_at("openai", server.url)
-        # Nothing that the caller can mend: clients try such an error again.
-        with pytest.raises(EngineFailed):
-            await answer(engine, chat(max_tokens=9))
-        server.script.response = (200, "text/event-stream", b"data: [DONE]\n\n")
-        with pytest.raises(EngineError):
-            await answer(engine, chat(max_tokens=9))
-        sent = server.requests[-1].json
-    assert {name: sent[name] for name in arriving} == arriving
-    assert field not in sent
+        # The caller hears nothing of it.
+        assert text(await answer(engine, chat(max_tokens=9))) == "The quick brown fox"
+        await answer(engine, chat(max_tokens=9))
+        found_out, again, later = (each.json for each in asked(server))
+    assert field in found_out
+    assert again == later
+    assert {name: again[name] for name in arriving} == arriving
+    assert field not in again
 
 
 async def test_a_limit_that_is_too_high_teaches_nothing() -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from inference.engines.load import Load
 from inference.errors import EngineError, EngineFailed, EngineOverloaded, EngineRefused, EngineUnavailable
 from inference.routing import circuit_breaker
 from inference.routing.replicas import FULL_SECONDS, Replica, choose
@@ -186,3 +187,31 @@ def test_where_every_circuit_is_open_trying_is_better_than_giving_up() -> None:
     assert first
     assert choose(pair, 1, {first}) is not first
     assert choose(pair, 1, set(pair)) is None
+
+
+def test_one_in_which_requests_wait_gets_nothing_while_others_are_free() -> None:
+    four = replicas(8, 8, 8, 8)
+    homes = {affinity: choose(four, affinity) for affinity in range(100)}
+    full = four[0]
+    full.told = Load(running=8, waiting=1)
+    assert full not in {choose(four, affinity) for affinity in range(100)}
+    # The others keep their conversations.
+    assert all(choose(four, affinity) is home for affinity, home in homes.items() if home is not full)
+    for each in four:
+        each.told = Load(running=8, waiting=1)
+    assert choose(four, 1) in four
+
+
+def test_what_others_ask_of_an_engine_counts_too() -> None:
+    pair = replicas(8, 8)
+    home = choose(pair, 1)
+    assert home
+    home.told = Load(running=2)
+    assert choose(pair, 1) is home
+    home.told = Load(running=3)
+    assert choose(pair, 1) is not home
+    # Conversations in its memory are why one comes back; a memory that is full is none.
+    home.told = Load(cache_share=0.8)
+    assert choose(pair, 1) is home
+    home.told = Load(cache_share=0.95)
+    assert choose(pair, 1) is not home
