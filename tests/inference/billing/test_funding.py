@@ -8,7 +8,7 @@ from accounts.caller import Caller
 from credits import ledger
 from credits.models import Hold
 from inference.errors import ContextExceeded, UnsupportedParameter
-from inference.models import Endpoint
+from inference.models import Endpoint, Model
 from tests.fakes.openai_server import FakeLlamaCpp
 from tests.fakes.tgi import FakeTgi
 from tests.inference.listening import begun
@@ -184,3 +184,14 @@ async def test_a_budget_that_leaves_too_little_is_named(caller: Caller, tgi: Fak
     refusal = await refused(start(caller))
     assert "budget of the project" in refusal.message
     assert not asked(tgi)
+
+
+async def test_a_prompt_with_an_image_is_held_as_the_engine_counts_it(caller: Caller, tgi: FakeTgi) -> None:
+    # To the fake, an address is words: more of them than an image is bounded with.
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "a+" * 500}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    await Model.objects.aupdate(modalities=["text", "image"], image_tokens=10)
+    _, receipt = await finish(start(caller, messages=messages, max_tokens=4))
+    assert paths(tgi) == ["/chat_tokenize", "/v1/chat/completions"]
+    assert receipt.usage.prompt_tokens > 1_000
+    assert receipt.held_nano == receipt.cost_nano
