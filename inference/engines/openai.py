@@ -131,7 +131,8 @@ class OpenAIEngine:
         """Have vLLM count the templated prompt; None elsewhere: OpenAI's dialect has no word for it."""
         if self._server is None:
             await self._introduce()
-        if self._server != "vllm":
+        # Of an image it counts no more than the place.
+        if self._server != "vllm" or any(chat.images()):
             return None
         chat = self.translate(chat, None)
         return await self._count(

@@ -55,6 +55,8 @@ async def test_vllm_counts_prompts_and_texts() -> None:
         engine = engine_at("vllm", server.url)
         assert (await engine.count_prompt(chat()), await engine.count_text("The quick fox")) == (8, 3)
         assert [request.path for request in server.requests] == ["/tokenize", "/tokenize"]
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+        assert await engine.count_prompt(chat(messages=[{"role": "user", "content": [image]}])) is None
 
 
 async def test_sglang_counts_texts_alone() -> None:
