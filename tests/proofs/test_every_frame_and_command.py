@@ -105,6 +105,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 NOT_TRIED: Final = {
     "migrate": "it makes the tables",
+    "pull_model": "it downloads a file, and may name it in the catalogue",
     "serve": "it serves the addresses above",
     "prove": "it works in a scratch database, whose catalogue is empty",
 }

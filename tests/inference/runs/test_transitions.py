@@ -131,7 +131,7 @@ async def test_every_way_out_of_every_state_ends_the_run_once(
             # What it waits for there has deadlines of its own.
             continue
         tgi.script.default_tokens = 1_000
-        tgi.script.silent_after = None if state is State.PAYING else PIECES.get(state)
+        tgi.script.silent_after = None if state is State.PAYING else PIECES.get(state, 0)
         before_nano = await free_nano()
         async with in_state(state, caller, tgi) as (run, reader):
             await way(run, reader)
