@@ -7,8 +7,10 @@ class AccountsConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
-        """Name what decides who may call: everything that a cached ``Caller`` was made from."""
-        from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
+        """Name what decides who may call, everything that a cached ``Caller`` was made from; and what ends a login."""
+        from django.contrib.sessions.models import Session
+
+        from accounts.models import LOGINS_TOPIC, TOPIC, ApiKey, Membership, Project, Team, User
         from core import changes
 
         key_fields = ["id", "digest", "issuer", "team", "project", "expires_at", "revoked_at"]
@@ -22,3 +24,5 @@ class AccountsConfig(AppConfig):
                 User: ["is_active", "is_superuser"],
             },
         )
+        # Sessions are often written to, but only their coming and going counts here.
+        changes.register(LOGINS_TOPIC, {Session: ["session_key"], User: ["password"]})

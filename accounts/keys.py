@@ -4,13 +4,12 @@ What the database says is kept in the auth cache, by the secret's SHA-256 and th
 it was read from changes (``core.changes``); a key's expiry is checked at each use.
 """
 
-import time
+import math
 from datetime import datetime
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.utils import timezone
 
 from accounts import key_format
 from accounts.auth import last_used
@@ -19,7 +18,7 @@ from accounts.auth.lookups import HeldKeyLookup, KeyLookup, Lookup, ProjectPath,
 from accounts.caller import Caller
 from accounts.errors import ExpiredKey, MalformedKey, MissingKey
 from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
-from core import changes
+from core import changes, clock
 
 __all__ = ["TOPIC", "Caller", "aauthenticate", "aauthorize", "acheck", "authenticate", "authorize", "create"]
 
@@ -43,7 +42,7 @@ def create(
     """
     if project is not None and project.team_id != team.pk:
         raise ValidationError({"project": f"The project {project} does not belong to the team {team}."})
-    if expires_at is not None and expires_at <= timezone.now():
+    if expires_at is not None and expires_at <= clock.now():
         raise ValidationError({"expires_at": "A key must expire in the future."})
     if "\0" in name or not name.strip():
         raise ValidationError({"name": "Give the key a name."})
@@ -121,13 +120,16 @@ def _look_up(lookup: Lookup) -> Outcome:
         outcome = lookup.run()
         if not connection.in_atomic_block:  # what a transaction sees may be old, or may yet be rolled back
             _auth_cache.put(lookup, outcome, stamp)
+        if isinstance(outcome, Grant) and outcome.expires_at < math.inf:
+            # What runs by then is checked again, as after any change.
+            changes.announce_at(TOPIC, outcome.expires_at)
     return outcome
 
 
 def _admit(outcome: Outcome) -> Caller:
     if not isinstance(outcome, Grant):
         raise outcome
-    if outcome.expires_at <= time.time():
+    if outcome.expires_at <= clock.timestamp():
         raise ExpiredKey
     if outcome.caller.key_id:
         last_used.note(outcome.caller.key_id)

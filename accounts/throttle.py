@@ -1,7 +1,6 @@
 """How often something was tried lately, counted in Django's cache: in Redis, or in this process's memory."""
 
 import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.core.cache import BaseCache, caches
 
+from core.clock import timestamp
 from core.redis import RedisAway, asking
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Throttle:
         self._in_cache(lambda cache: cache.delete_many([name, _end(name)]))
 
     def _take(self, cache: BaseCache, name: str) -> int:
-        now = time.time()
+        now = timestamp()
         if cache.add(name, 0, self.seconds):
             cache.set(_end(name), now + self.seconds, self.seconds)
         try:

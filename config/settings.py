@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "config.security.PageHosts",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "web.sessions.SessionUse",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -148,6 +149,10 @@ LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "playground.pages.views.not_from_here"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "accounts.sessions"
+# How long a sign-in lasts at most; and how long it lasts without being used, 0 for no such end.
+SESSION_COOKIE_AGE = env.int("SESSION_SECONDS", 1_209_600, validate=validate.Range(min=60, max=31_536_000))
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", 0, validate=validate.Range(min=0, max=31_536_000))
 
 # --- What browsers may do; all of it follows from PUBLIC_URL --------------------------------------------------------
 

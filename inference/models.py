@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Project, User
+from core import clock
 from credits.fields import AmountField, whole
 
 # One thousand dollars per million tokens. A price above it is taken for a mistake in the unit.
@@ -28,7 +29,7 @@ class ModelQuerySet(models.QuerySet["Model"]):
 
     def callable(self) -> "ModelQuerySet":
         """Keep the models that can be called now: not retired, and with a price in force."""
-        priced = Price.objects.filter(model=models.OuterRef("pk"), starts_at__lte=timezone.now())
+        priced = Price.objects.filter(model=models.OuterRef("pk"), starts_at__lte=clock.latest())
         return self.exclude(lifecycle=Model.Lifecycle.RETIRED).filter(models.Exists(priced)).prefetch_related("prices")
 
 
@@ -86,7 +87,7 @@ class Model(models.Model):
     @property
     def current_price(self) -> "Price | None":
         """The version in force, if there is one; without it the model cannot be called."""
-        now = timezone.now()
+        now = clock.latest()
         started = [price for price in self.prices.all() if price.starts_at <= now]
         return max(started, key=lambda price: price.starts_at, default=None)
 

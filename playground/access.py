@@ -1,17 +1,16 @@
 """Who may see what: signed-in people, and the projects that they belong to."""
 
 from enum import IntEnum
-from importlib import import_module
 from typing import Any
 
 from channels.auth import get_user
 from channels.db import database_sync_to_async
-from django.conf import settings
 from django.db.models import Case, QuerySet, When
 
 from accounts import keys
 from accounts.errors import IdentityError, RoleMayNotCall
 from accounts.models import Membership, Project, User
+from accounts.sessions import SessionStore, note_use
 from credits.reports.balances import balance_of
 from playground.errors import NotFound, SignedOut
 
@@ -56,15 +55,18 @@ def listed_projects(user: User) -> list[dict[str, Any]]:
     ]
 
 
-async def signed_in(session: str | None) -> User:
+async def signed_in(session: str | None, *, is_use: bool = False) -> User:
     """Return who a session belongs to as of now, not as of a socket's handshake. Raises SignedOut.
 
-    The session must still be there, its user active and the password the one that it was opened with.
+    The session must still be there, its user active and the password the one that it was opened with. ``is_use`` says
+    that the person did something just now.
     """
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    user = await get_user({"session": store(session_key=session)})
+    store = SessionStore(session_key=session)
+    user = await get_user({"session": store})
     if not isinstance(user, User):
         raise SignedOut
+    if is_use:
+        await database_sync_to_async(note_use)(store)
     return user
 
 

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -18,6 +17,7 @@ from accounts.admin.base import ReadOnlyPanel
 from accounts.admin.filters import HappenedFilter
 from accounts.admin.forms import KeyForm
 from accounts.models import ApiKey
+from core import clock
 
 MAX_KEYS_REVOKED_AT_ONCE = 500
 
@@ -50,7 +50,7 @@ class ApiKeyPanel(ReadOnlyPanel):
     @admin.display(boolean=True, description="works")
     def is_live(self, key: ApiKey) -> bool:
         """Whether the key is neither revoked nor expired."""
-        return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
+        return key.revoked_at is None and (key.expires_at is None or key.expires_at > clock.now())
 
     @method_decorator([csrf_protect, never_cache])
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

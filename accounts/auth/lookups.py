@@ -5,12 +5,12 @@ import re
 from typing import NamedTuple
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from accounts.auth.cache import Grant, Outcome
 from accounts.caller import Caller
 from accounts.errors import ExpiredKey, ProjectOutsideScope, RevokedKey, RoleMayNotCall, UnknownKey, UnknownUser
 from accounts.models import DEFAULT_PROJECT, ApiKey, Membership, Project, User
+from core import clock
 
 _slug = r"[a-z0-9._-]{1,64}"
 _path = re.compile(rf"({_slug})/({_slug})")
@@ -82,7 +82,7 @@ def _outcome(keys: QuerySet[ApiKey], path: ProjectPath | None) -> Outcome:
         return UnknownKey
     if key.revoked_at:
         return RevokedKey
-    if key.expires_at and key.expires_at <= timezone.now():
+    if key.expires_at and key.expires_at <= clock.now():
         return ExpiredKey
     if not key.issuer.is_active or key.team.role_of(key.issuer) not in Membership.CALLING_ROLES:
         return UnknownUser

@@ -5,7 +5,6 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -15,6 +14,7 @@ from console.access import Seat, get_seat, login_required
 from console.forms import once
 from console.forms.keys import KeyForm
 from console.views.pages import page
+from core import clock
 
 PURPOSE = "key"
 MAX_KEYS_LISTED = 300
@@ -83,4 +83,4 @@ def state_of(key: ApiKey) -> str:
     """Return ``active``, ``expired`` or ``revoked``."""
     if key.revoked_at:
         return "revoked"
-    return "expired" if key.expires_at and key.expires_at <= timezone.now() else "active"
+    return "expired" if key.expires_at and key.expires_at <= clock.now() else "active"

@@ -11,16 +11,20 @@ Whenever the thread cannot vouch for having heard everything there is no stamp, 
 """
 
 import atexit
+import heapq
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from core.changes.feeds import CHANNEL
 from core.changes.watcher import Watcher
+from core.clock import timestamp
 from core.triggers import Trigger, install
 
 logger = logging.getLogger(__name__)
@@ -30,6 +34,10 @@ _numbers = itertools.count(1)
 _stamps: dict[str, int] = {}
 _triggers: set[str] = set()
 _callbacks: dict[str, list[Callable[[], None]]] = {}
+# When topics are to be announced, the next first; and the same for finding out that one is there.
+_moments: list[tuple[float, str]] = []
+_planned: set[tuple[float, str]] = set()
+_MOMENTS_PER_SECOND: Final = 10
 _watcher: Watcher | None = None
 
 
@@ -88,6 +96,19 @@ def is_watching() -> bool:
 def touch(topic: str) -> None:
     """Make this process forget at once, when the current transaction commits; all others hear of it by the triggers."""
     transaction.on_commit(lambda: _renew([topic]))
+
+
+def announce_at(topic: str, moment: float) -> None:
+    """Announce the topic in this process, as if it had changed, within a second of a moment (``core.clock``).
+
+    For what ends by itself, when no row changes: whoever reads such a row says when that will be.
+    """
+    planned = (math.ceil(moment * _MOMENTS_PER_SECOND) / _MOMENTS_PER_SECOND, topic)
+    with _lock:
+        if planned not in _planned:
+            _planned.add(planned)
+            heapq.heappush(_moments, planned)
+    stamp(topic)
 
 
 def stop() -> None:
@@ -153,8 +174,19 @@ def _start() -> None:
     with _lock:
         # A thread does not survive fork(), so a forked child starts its own.
         if _watcher is None or not _watcher.is_alive():
-            _watcher = Watcher(frozenset(_stamps), frozenset(_triggers), _announce)
+            _watcher = Watcher(frozenset(_stamps), frozenset(_triggers), _announce, _due)
             _watcher.start()
+
+
+def _due() -> set[str]:
+    """Take the topics whose moment has come."""
+    topics = set()
+    with _lock:
+        while _moments and _moments[0][0] <= timestamp():
+            planned = heapq.heappop(_moments)
+            _planned.discard(planned)
+            topics.add(planned[1])
+    return topics
 
 
 def _renew(topics: Collection[str]) -> None:

@@ -19,16 +19,21 @@ STOP_SECONDS = 5.0
 
 
 class Watcher(threading.Thread):
-    """Tells ``announce`` which topics changed; when it was or becomes blind, all of them."""
+    """Tells ``announce`` which topics changed or are ``due``; when it was or becomes blind, all of them."""
 
     def __init__(
-        self, topics: Collection[str], triggers: Collection[str], announce: Callable[[Collection[str]], None]
+        self,
+        topics: Collection[str],
+        triggers: Collection[str],
+        announce: Callable[[Collection[str]], None],
+        due: Callable[[], set[str]],
     ) -> None:
         super().__init__(name="accounts-changes", daemon=True)
         self.lease_ends = 0.0
         self._topics = topics
         self._triggers = triggers
         self._announce = announce
+        self._due = due
         self._stopping = False
         self._warned = False
         self._alarm, self._bell = socket.socketpair()
@@ -66,7 +71,7 @@ class Watcher(threading.Thread):
                 self._warned = False
                 self._sleep(feed)
                 checked_at = time.monotonic()
-                changed = feed.check()
+                changed = feed.check() | self._due()
 
     def _sleep(self, feed: Feed | None) -> None:
         """Wait for the next check: its time, the feed's sign that there is something, or stop()."""

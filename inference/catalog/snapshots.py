@@ -3,7 +3,6 @@
 A change made anywhere is seen within one second (``core.changes``).
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from operator import attrgetter
@@ -11,7 +10,7 @@ from operator import attrgetter
 import msgspec
 from channels.db import database_sync_to_async
 
-from core import changes
+from core import changes, clock
 from inference.billing.pricing import Rates
 from inference.billing.prompt import Overhead
 from inference.chat import Chat
@@ -57,10 +56,10 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
 
     def rates(self) -> Rates:
         """Return the price version in force now. Raises ModelNotFound while there is none: it cannot be called."""
-        now = time.time()
-        for rates in self.prices:
-            if rates.starts_at <= now:
-                return rates
+        for now in (clock.timestamp(), clock.latest().timestamp()):
+            for rates in self.prices:
+                if rates.starts_at <= now:
+                    return rates
         raise ModelNotFound.named(self.id)
 
 

@@ -89,7 +89,7 @@ class PlaygroundConsumer(Socket):
         else:
             frame: Frame | None = None
             try:
-                self.user = await access.signed_in(self._session)
+                self.user = await access.signed_in(self._session, is_use=True)
                 frame = read(read_frame, text_data)
                 await self._do(frame)
             except SignedOut as error:

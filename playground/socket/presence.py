@@ -9,14 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
-from accounts.models import TOPIC
+from accounts.models import LOGINS_TOPIC, TOPIC
 from core import changes
 from inference.concurrency.slots import Slot, Slots
 from playground.errors import TooMuch
 from playground.limits import MAX_SOCKETS_PER_USER
-
-# What ``core.changes`` calls the end of a login: a session that is gone, a password that is another.
-LOGINS_TOPIC = "logins"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 """Who may call, in which project, and for how long after a change."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx2
 import openai
@@ -10,6 +11,7 @@ from openai import OpenAI
 
 from accounts import keys
 from accounts.models import ApiKey, Project, Team, User
+from core import clock
 from inference.models import Endpoint, Model, Price, Run
 from tests.api.scenes import Connect, balance, body, charges, the_run
 from tests.fakes.tgi import FakeTgi
@@ -58,6 +60,22 @@ def test_a_revoked_key_ends_its_whole_answer_too(connect: Connect, tgi: FakeTgi,
     assert wire.received.startswith(b"HTTP/1.1 401")
     assert the_run().cost_nano == 0
     assert balance(funded) == DOLLAR
+
+
+def test_a_key_that_expires_ends_its_running_stream(
+    connect: Connect, tgi: FakeTgi, funded: Team, raw: httpx2.Client, api_key: str
+) -> None:
+    tgi.script.silent_after = 2
+    expires_at = clock.now() + timedelta(seconds=3)
+    ApiKey.objects.update(expires_at=expires_at)
+    with connect(body(stream=True)) as wire:
+        wire.read_words(2)
+        wire.read_until(b"[DONE]")
+        assert 0 <= (clock.now() - expires_at).total_seconds() < SOON
+    assert b'"code":"invalid_api_key"' in wire.received
+    within(1, lambda: asked(tgi)[0].closed_at)
+    assert the_run().ending == "revoked"
+    assert status(raw) == 401
 
 
 def test_a_team_that_is_switched_off_loses_its_running_stream(connect: Connect, tgi: FakeTgi, funded: Team) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import keys
 from accounts.errors import IdentityError, ProjectOutsideScope, RevokedKey, UnknownUser
 from accounts.models import TOPIC, ApiKey, Membership, Project, Team, User
-from core import changes, triggers
+from core import changes, clock, triggers
 from tests.accounts.scenes import ROOT, environment, manage, outcome, until_remembered
 from tests.patience import PATIENCE_SECONDS, until, within
 
@@ -214,3 +214,24 @@ def test_stopping_forgets_and_the_next_use_starts_again(api_key: str) -> None:
     changes.stop()
     assert "accounts-changes" not in {thread.name for thread in threading.enumerate()}
     until(lambda: changes.stamp(TOPIC) not in (None, before))
+
+
+def test_what_ends_by_itself_is_announced_at_its_moment() -> None:
+    stamp()
+    heard: list[float] = []
+    callback = lambda: heard.append(clock.timestamp())  # noqa: E731
+    changes.subscribe(TOPIC, callback)
+    try:
+        until(lambda: changes.stamp(TOPIC) is not None)
+        heard.clear()
+        moment = clock.timestamp() + 2
+        for _ in range(2):
+            changes.announce_at(TOPIC, moment)
+        until(lambda: heard)
+        assert 0 <= heard[0] - moment < 1
+        # Once is enough.
+        before = changes.stamp(TOPIC)
+        within(2, lambda: clock.timestamp() > moment + 1.5)
+        assert (len(heard), changes.stamp(TOPIC)) == (1, before)
+    finally:
+        changes.unsubscribe(TOPIC, callback)

@@ -1,13 +1,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
 from django.test import Client
+from pytest_django import Settings
 
-from accounts.models import Membership, User
-from core import changes
+from accounts.models import BrowserSession, Membership, User
+from core import changes, clock
 from playground import limits
 from tests.fakes.tgi import FakeTgi
 from tests.patience import PATIENCE_SECONDS, Stopwatch, eventually
@@ -151,6 +153,47 @@ async def test_an_answer_ends_within_a_second_of_the_login_that_asked_for_it(
     if is_open:
         assert (await chat.hear("revoked"))["error"]["code"] == "signed_out"
     await eventually(lambda: calls(tgi)[-1].closed_at, 1)
+
+
+async def end_on_its_day(cast: Cast, session: str, settings: Settings) -> datetime:
+    end = clock.now() + timedelta(seconds=3)
+    await Session.objects.filter(pk=session).aupdate(expire_date=end)
+    return end
+
+
+async def end_for_want_of_use(cast: Cast, session: str, settings: Settings) -> datetime:
+    settings.SESSION_IDLE_SECONDS = 600
+    end = clock.now() + timedelta(seconds=3)
+    # The first use is written down after a page; a socket's later.
+    used_at = end - timedelta(seconds=600)
+    await BrowserSession.objects.acreate(session_key=session, user=cast.member, used_at=used_at)
+    return end
+
+
+@pytest.mark.parametrize("end_at", [end_on_its_day, end_for_want_of_use])
+async def test_a_session_that_ends_by_itself_closes_its_socket_at_that_moment(
+    cast: Cast, tgi: FakeTgi, settings: Settings, end_at: Callable[[Cast, str, Settings], Awaitable[datetime]]
+) -> None:
+    session = await sign_in(cast.member)
+    end = await end_at(cast, session, settings)
+    # Nothing is said on it, which would be use.
+    chat = Tab(handshake(session))
+    assert (await chat.socket.connect(timeout=PATIENCE_SECONDS))[0]
+    async with tab(cast.owner) as other:
+        assert (await chat.hear("revoked"))["error"]["code"] == "signed_out"
+        assert 0 <= (clock.now() - end).total_seconds() < 1
+        await other.say(type="watch", project=PROJECT)
+        assert (await other.hear("balance", "revoked"))["type"] == "balance"
+
+
+async def test_what_is_said_on_a_socket_is_use_of_its_session(cast: Cast, tgi: FakeTgi, settings: Settings) -> None:
+    settings.SESSION_IDLE_SECONDS = 600
+    session = await sign_in(cast.member)
+    used_at = clock.now() - timedelta(seconds=500)
+    await BrowserSession.objects.acreate(session_key=session, user=cast.member, used_at=used_at)
+    await open_tab(session)
+    used = await BrowserSession.objects.aget()
+    assert clock.now() - used.used_at < timedelta(seconds=30)
 
 
 async def test_an_answer_that_another_login_reads_goes_on_when_one_ends(cast: Cast, tgi: FakeTgi) -> None:
