@@ -53,6 +53,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("operator", default=False, help_text="May sign in to the admin panel.")
     is_active = models.BooleanField(default=True, help_text="An inactive user's login and keys stop at once.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    # A login that somebody may have read over a shoulder or in a log: with it the site stays on its own machine.
+    has_printed_password = models.BooleanField(default=False, db_default=False, editable=False)
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -60,6 +62,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Take another password, which was not printed."""
+        super().set_password(raw_password)
+        self.has_printed_password = False
 
 
 class BrowserSession(models.Model):

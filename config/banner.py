@@ -10,14 +10,18 @@ from web import snippets
 def text(has_engine: bool) -> str:
     """Say where to go, how to sign in, and what to paste."""
     lines = ["", f"Parley is ready: {settings.PUBLIC_URL}", ""]
-    made = demo.read()
+    login = demo.live_login()
+    made = demo.take_unshown()
     if made:
-        if demo.login_is_live(made):
-            lines += [f"  Sign in   {made['admin']['email']}  {made['admin']['password']}"]
+        if login == made["admin"]["email"]:
+            lines += [f"  Sign in   {login}  {made['admin']['password']}"]
         if demo.key_is_live(made):
             lines += [f"  API key   {made['api_key']}", f"  Project   {made['project']}", ""]
             if has_engine:
                 lines += ["Try it:", "", curl(made), ""]
+            lines += ["These are shown this once. `manage.py bootstrap --json` prints them again.", ""]
+    elif login:
+        lines += [f"  Sign in   {login}, with the password that `manage.py bootstrap --json` prints", ""]
     if settings.WORKERS > 1:
         lines += [f"{settings.WORKERS} web processes serve it.{_advice()}"]
     return "\n".join([*lines, "Ctrl-C ends it."])

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -15,12 +16,22 @@ from urllib.parse import urlsplit
 
 from environs import EnvError
 
+# What a folder has in it that was a DATA_DIR before.
+_OURS: Final = {"static", "secret_key", "parley.sqlite3", "bootstrap.json"}
+_OTHERS: Final = 0o077
+
 
 def data_dir(written: str) -> Path:
-    """Return the folder, which is made where it is missing. Raises EnvError where nothing can be written."""
+    """Return the folder, which is made where it is missing, and which nobody else may read; nor what is in it.
+
+    From here on the process makes no file that others can read. Raises EnvError where nothing can be written, and for a
+    folder with other things in it that others can read: what these are for is not ours to change.
+    """
+    os.umask(_OTHERS)
     folder = Path(written).resolve()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_private(folder)
         # Root may write wherever its permissions are asked for, and yet not on what is mounted read-only.
         with TemporaryFile(dir=folder):
             pass
@@ -29,6 +40,25 @@ def data_dir(written: str) -> Path:
             f'Environment variable "DATA_DIR" is a folder to write into, which {folder} cannot be: {error.strerror}'
         ) from None
     return folder
+
+
+def _keep_private(folder: Path) -> None:
+    """Take from others what they may do with the folder and with what lies in it. Raises EnvError."""
+    inside = list(folder.iterdir())
+    is_open = folder.stat().st_mode & _OTHERS
+    names = {path.name for path in inside} - {"lost+found"}
+    if is_open and names and not names & _OURS:
+        raise EnvError(
+            f'Environment variable "DATA_DIR" is a folder of its own, but {folder} has other things in it and others '
+            "may read it: name an empty folder, or run chmod 700 on this one"
+        )
+    for path in (folder, *inside):
+        found = path.lstat()
+        # A folder that a container was given may be somebody else's; then at least its files are private.
+        if found.st_mode & _OTHERS and not path.is_symlink() and found.st_uid == os.geteuid():
+            path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+    if folder.stat().st_mode & stat.S_IWOTH:
+        raise EnvError(f'Environment variable "DATA_DIR" is a folder that nobody else may write into, unlike {folder}')
 
 
 def secret_key(folder: Path) -> str:

@@ -15,6 +15,8 @@ import pytest
 from tests.patience import PATIENCE_SECONDS, Stopwatch, until
 from tests.site import ROOT, Site
 
+CHANGE_PASSWORD = "from accounts.models import User; u = User.objects.get(); u.set_password('a new one'); u.save()"
+
 
 def chat(site: Site) -> str:
     """Ask the embedded model something, and return its answer."""
@@ -129,7 +131,7 @@ def test_a_port_in_use_is_said_plainly(tmp_path: Path) -> None:
 
 def test_a_host_that_is_no_name_is_said_plainly(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    (tmp_path / "bootstrap.json").unlink()
+    site.manage("shell", "-c", CHANGE_PASSWORD)
     assert "Cannot listen on a..b: that is no name of a host." in refusal(site, "--host", "a..b")
 
 
@@ -167,11 +169,86 @@ def test_another_host_is_refused_until_the_printed_password_is_changed(tmp_path:
     said = refusal(site)
     assert "Refusing to listen on 0.0.0.0 while the demo login" in said
     assert f"manage.py changepassword {site.admin['email']}" in said
-    change = "from accounts.models import User; u = User.objects.get(); u.set_password('a new one'); u.save()"
-    site.manage("shell", "-c", change)
+    site.manage("shell", "-c", CHANGE_PASSWORD)
     with site:
         assert site.admin["password"] not in site.output
         assert site.key in site.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLIC_URL", "https://parley.example.org"),
+        ("PUBLIC_URL", "http://192.0.2.1:8000"),
+        ("ALLOWED_HOSTS", "localhost,parley.example.org"),
+        ("ALLOWED_HOSTS", "*"),
+    ],
+)
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_public_name_is_refused_until_the_printed_password_is_changed(
+    tmp_path: Path, name: str, value: str, has_file: bool
+) -> None:
+    site = Site(tmp_path, EMBEDDED_ENGINE="false", **{name: value})
+    email = site.admin["email"]
+    if not has_file:
+        # Another machine on the same database has none.
+        (tmp_path / "bootstrap.json").unlink()
+    said = refusal(site)
+    assert f"({name}) while the demo login of {email} still works" in said
+    assert f"manage.py changepassword {email}" in said
+
+
+def test_a_site_on_its_own_machine_starts_with_the_printed_password(tmp_path: Path) -> None:
+    with Site(tmp_path, EMBEDDED_ENGINE="false", PUBLIC_URL="http://localhost:8000") as site:
+        assert site.admin["password"] in site.output
+
+
+def test_secrets_are_printed_once_and_not_at_each_start(tmp_path: Path) -> None:
+    site = Site(tmp_path, EMBEDDED_ENGINE="false")
+    with site:
+        assert site.admin["password"] in site.output
+        assert site.key in site.output
+    with site:
+        assert site.admin["password"] not in site.output
+        assert site.key not in site.output
+        assert "bootstrap --json" in site.output
+        assert site.admin["email"] in site.output
+
+
+def test_nobody_else_can_read_what_the_site_writes(tmp_path: Path) -> None:
+    old_mask = os.umask(0o022)
+    try:
+        folder = tmp_path / "data"
+        folder.mkdir(mode=0o755)
+        site = Site(folder, EMBEDDED_ENGINE="false")
+        for path in (folder, *folder.iterdir()):
+            # As an older version left them.
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        with site:
+            send = "from django.core.mail import send_mail; send_mail('s', 'b', None, ['ada@example.org'])"
+            site.manage("shell", "-c", send)
+            assert list((folder / "mail").iterdir())
+            ours = [folder, *(path for path in folder.rglob("*") if path.name != "serve.out")]
+            assert {path.name for path in ours} >= {"parley.sqlite3", "parley.sqlite3-wal", "bootstrap.json", "mail"}
+            assert not [path for path in ours if path.parent == folder and path.stat().st_mode & 0o077]
+            assert not [path for path in (folder / "mail").iterdir() if path.stat().st_mode & 0o077]
+            assert not folder.stat().st_mode & 0o077
+    finally:
+        os.umask(old_mask)
+
+
+def test_a_folder_of_other_things_that_others_read_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "somebody's").touch()
+    folder.chmod(0o755)
+    said = manage("check", DATA_DIR=str(folder))
+    assert said.returncode == 1
+    assert said.stderr.startswith('Error: Environment variable "DATA_DIR" ')
+    assert "chmod 700" in said.stderr
+    assert folder.stat().st_mode & 0o777 == 0o755
+    folder.chmod(0o700)
+    assert manage("check", DATA_DIR=str(folder)).returncode == 0
 
 
 def test_a_database_behind_the_code_is_refused(tmp_path: Path) -> None:

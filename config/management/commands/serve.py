@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from asgiref.typing import ASGI3Application
 from django.conf import settings
@@ -198,12 +199,16 @@ def _clear_up() -> None:
 
 
 def _check_login(host: str) -> None:
-    """Keep a login that was printed to a terminal away from the network."""
-    made = demo.read()
-    if made and not _is_loopback(host) and demo.login_is_live(made):
-        email = made["admin"]["email"]
+    """Keep a login that was printed to a terminal away from the network. Raises CommandError."""
+    reached = {
+        f"listen on {host}": host,
+        f"serve {settings.PUBLIC_URL} (PUBLIC_URL)": urlsplit(settings.PUBLIC_URL).hostname or "",
+        **{f"serve {name} (ALLOWED_HOSTS)": name.strip("[]") for name in settings.ALLOWED_HOSTS},
+    }
+    public = [what for what, name in reached.items() if not _is_loopback(name)]
+    if public and (email := demo.live_login()):
         raise CommandError(
-            f"Refusing to listen on {host} while the demo login of {email} still works: anyone who saw it printed "
+            f"Refusing to {public[0]} while the demo login of {email} still works: anyone who saw it printed "
             f"could sign in. Choose a new password first: manage.py changepassword {email}"
         )
 
