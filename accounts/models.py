@@ -86,6 +86,20 @@ class BrowserSession(models.Model):
         return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class SecondFactor(models.Model):
+    """What a person shares with an authenticator app (``accounts.second_factor``)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="second_factor", primary_key=True)
+    secret = models.CharField(max_length=64, editable=False)
+    # The half minute, counted from 1970, of the last code that was used: none is right twice.
+    last_step = models.BigIntegerField(editable=False)
+    recovery_digests = models.JSONField(default=list, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user}"
+
+
 class TeamManager(models.Manager["Team"]):
     """Creates teams whole."""
 

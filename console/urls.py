@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from console.views import alerts, billing, budgets, grants, keys, ledger, overview, people, receipts, sign_in
+from console.views import account, alerts, billing, budgets, grants, keys, ledger, overview, people, receipts, sign_in
 
 app_name = "console"
 
@@ -33,10 +33,16 @@ team_urls = [
 
 urlpatterns = [
     path("login", sign_in.SignIn.as_view(), name="sign-in"),
+    path("login/code", sign_in.SignInCode.as_view(), name="sign-in-code"),
     path("logout", LogoutView.as_view(next_page="/login"), name="sign-out"),
     path("console/", overview.show_home, name="home"),
     path("console/keys", overview.show_home, {"tab": "keys"}, name="home-keys"),
-    path("console/password", sign_in.ChangePassword.as_view(), name="password"),
+    path("console/password", account.ChangePassword.as_view(), name="password"),
+    path("console/sessions", account.show_sessions, name="sessions"),
+    path("console/sessions/end-others", account.end_other_sessions, name="end-other-sessions"),
+    path("console/sessions/<int:session_id>/end", account.end_session, name="end-session"),
+    path("console/second-factor", account.show_second_factor, name="second-factor"),
+    path("console/second-factor/change", account.change_second_factor, name="change-second-factor"),
     path("console/teams/<str:team>/", include(team_urls)),
     # Before the admin's own addresses, so that it looks like one of them.
     path("admin/credits/post/", grants.post_credits, name="post-credits"),

@@ -1,6 +1,7 @@
 """Numbers and times as people read them."""
 
 from datetime import datetime
+from typing import Final
 
 from django import template
 from django.utils import timezone
@@ -23,6 +24,32 @@ def ago(moment: datetime) -> str:
     if (timezone.now() - moment).total_seconds() < 120:
         return "just now"
     return f"{timesince(moment, depth=1)} ago"
+
+
+_BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+@register.filter
+def browser_name(agent: str) -> str:
+    """Name a browser and its system by what it calls itself; the names are as good as its word."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), agent[:40] or "Unknown browser")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{browser} on {system}" if system and browser != agent[:40] else browser
 
 
 @register.filter
