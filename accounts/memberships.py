@@ -2,7 +2,7 @@
 
 Each function locks the team first: of two owners who demote each other in the same instant, one stays.
 
-MembershipRefused
+MembershipRefused (see also ``accounts.invitations``)
 ├── LastOwner        the team would be left without an active owner
 ├── OwnersOnly       only an owner makes and unmakes owners
 └── AlreadyMember    this person is in the team
@@ -44,7 +44,7 @@ class AlreadyMember(MembershipRefused):
 def add(team: Team, user: User, role: str, *, by_role: str) -> Membership:
     """Put a person into the team. Raises OwnersOnly or AlreadyMember."""
     _lock(team)
-    _check_may_touch(role, by_role)
+    check_may_give(role, by_role)
     membership, is_new = team.memberships.get_or_create(user=user, defaults={"role": role})
     if not is_new:
         raise AlreadyMember(user)
@@ -56,8 +56,8 @@ def change_role(team: Team, membership_id: int, role: str, *, by_role: str) -> M
     """Give a member another role. Raises Membership.DoesNotExist, OwnersOnly or LastOwner."""
     _lock(team)
     membership = team.memberships.select_related("user").get(pk=membership_id)
-    _check_may_touch(role, by_role)
-    _check_may_touch(membership.role, by_role)
+    check_may_give(role, by_role)
+    check_may_give(membership.role, by_role)
     if role != OWNER:
         _check_stays_owned(team, membership)
     membership.role = role
@@ -70,7 +70,7 @@ def remove(team: Team, membership_id: int, *, by_role: str) -> Membership:
     """Take a person out of the team; their keys there stop within a second. Raises as ``change_role`` does."""
     _lock(team)
     membership = team.memberships.select_related("user").get(pk=membership_id)
-    _check_may_touch(membership.role, by_role)
+    check_may_give(membership.role, by_role)
     _check_stays_owned(team, membership)
     membership.delete()
     return membership
@@ -80,7 +80,8 @@ def _lock(team: Team) -> None:
     Team.objects.select_for_update().get(pk=team.pk)
 
 
-def _check_may_touch(role: str, by_role: str) -> None:
+def check_may_give(role: str, by_role: str) -> None:
+    """Refuse to let anybody but an owner make or unmake one. Raises OwnersOnly."""
     if role == OWNER and by_role != OWNER:
         raise OwnersOnly
 

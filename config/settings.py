@@ -146,6 +146,8 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "/login"
+# Whether an invitation into a team also makes an account for somebody who has none.
+SIGN_UP_BY_INVITATION = env.bool("SIGN_UP_BY_INVITATION", True)
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "playground.pages.views.not_from_here"
 SESSION_COOKIE_HTTPONLY = True

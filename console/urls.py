@@ -3,7 +3,20 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from console.views import account, alerts, billing, budgets, grants, keys, ledger, overview, people, receipts, sign_in
+from console.views import (
+    account,
+    alerts,
+    billing,
+    budgets,
+    grants,
+    invitations,
+    keys,
+    ledger,
+    overview,
+    people,
+    receipts,
+    sign_in,
+)
 
 app_name = "console"
 
@@ -25,7 +38,8 @@ team_urls = [
     path("keys", keys.show_keys, name="keys"),
     path("keys/<str:key_id>/revoke", keys.revoke_key, name="revoke-key"),
     path("people", people.show_people, name="people"),
-    path("people/add", people.add_member, name="add-member"),
+    path("people/invite", people.invite, name="invite"),
+    path("people/invitations/<int:invitation_id>/withdraw", people.withdraw_invitation, name="withdraw-invitation"),
     path("people/<int:membership_id>/role", people.change_role, name="change-role"),
     path("people/<int:membership_id>/remove", people.remove_member, name="remove-member"),
     path("projects", people.create_project, name="create-project"),
@@ -43,6 +57,8 @@ urlpatterns = [
     path("console/sessions/<int:session_id>/end", account.end_session, name="end-session"),
     path("console/second-factor", account.show_second_factor, name="second-factor"),
     path("console/second-factor/change", account.change_second_factor, name="change-second-factor"),
+    path("invitation", invitations.show_invitation, name="invitation"),
+    path("alert-address", alerts.show_address, name="alert-address"),
     path("console/teams/<str:team>/", include(team_urls)),
     # Before the admin's own addresses, so that it looks like one of them.
     path("admin/credits/post/", grants.post_credits, name="post-credits"),

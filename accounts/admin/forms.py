@@ -7,6 +7,7 @@ from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import keys
 from accounts.admin.base import LabelledFormSet
@@ -76,12 +77,16 @@ class KeyForm(forms.Form):
         required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="Empty: never. At 00:00 UTC."
     )
 
-    def clean_issuer(self) -> User:
-        """Find who is meant."""
-        user = User.objects.filter(email=self.cleaned_data["issuer"].lower()).first()
-        if user is None:
-            raise ValidationError("Nobody here has this e-mail.")
-        return user
+    def clean(self) -> dict[str, Any]:
+        """Find who is meant among those who may call there; of others it is not told whether they have an account."""
+        cleaned = super().clean() or self.cleaned_data
+        if "issuer" in cleaned and "project" in cleaned:
+            in_reach = Q(teams=cleaned["project"].team) | Q(is_superuser=True)
+            user = User.objects.filter(in_reach, email=cleaned["issuer"].lower()).first()
+            if user is None:
+                self.add_error("issuer", "Nobody in this team has this e-mail.")
+            cleaned["issuer"] = user
+        return cleaned
 
     def create(self) -> tuple[ApiKey, str] | None:
         """Make the key, or note why not."""

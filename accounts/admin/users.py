@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import ManyToManyField
+from django.db.models import ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 
+from accounts import second_factor, sessions
 from accounts.admin.base import Panel
 from accounts.admin.forms import UserAddForm, UserChangeForm, UserPasswordForm
 from accounts.models import User
@@ -50,6 +51,7 @@ class UserPanel(Panel, UserAdmin):  # type: ignore[type-arg] # not generic at ru
     list_filter = ["is_active", "is_staff", "is_superuser"]
     search_fields = ["email", "name"]
     readonly_fields = ["last_login", "date_joined"]
+    actions = ["sign_out", "turn_second_factor_off"]
     fieldsets = [
         (None, {"fields": ["email", "name", "is_active"]}),
         ("Admin panel", {"fields": POWERS, "classes": ["collapse"]}),
@@ -69,6 +71,24 @@ class UserPanel(Panel, UserAdmin):  # type: ignore[type-arg] # not generic at ru
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse."""
         return False
+
+    @admin.action(description="Sign out everywhere", permissions=["change"])
+    def sign_out(self, request: HttpRequest, users: "QuerySet[User]") -> None:
+        """End the sessions of people; API keys keep working."""
+        for user in self._changeable(request, users):
+            sessions.end_others(user, None)
+            self.log_change(request, user, "Signed out everywhere.")
+
+    @admin.action(description="Turn the second factor off", permissions=["change"])
+    def turn_second_factor_off(self, request: HttpRequest, users: "QuerySet[User]") -> None:
+        """Let people who lost their phone and their recovery codes in with the password alone."""
+        for user in self._changeable(request, users):
+            second_factor.turn_off(user)
+            self.log_change(request, user, "Turned the second factor off.")
+
+    def _changeable(self, request: HttpRequest, users: "QuerySet[User]") -> list[User]:
+        """Leave out those whom this operator may not change."""
+        return [user for user in users if self.has_change_permission(request, user)]
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 
 from accounts.models import Team
+from credits import alerts
 from credits.budgets import owners
 from credits.budgets.use import BudgetUse, budget_uses
 from credits.errors import PERIODS
@@ -16,9 +18,12 @@ from credits.money import format_dollars
 from credits.reports.balances import balance_of
 
 
-def alert_email(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> EmailMessage:
-    """Write one e-mail about a team's alerts; of one budget's thresholds it names the highest."""
-    told = _highest(alerts)
+def alert_email(team: Team, reached: Sequence[Alert], recipient: str, *, is_named: bool = False) -> EmailMessage:
+    """Write one person an e-mail about a team's alerts; of one budget's thresholds it names the highest.
+
+    An address that was named, and is no manager's, can be taken off the list by its owner.
+    """
+    told = _highest(reached)
     headlines = [_headline(alert) for alert in told]
     uses = {use.budget.pk: use for use in budget_uses(team.pk)}
     paragraphs = [
@@ -27,15 +32,15 @@ def alert_email(team: Team, alerts: Sequence[Alert], emails: Sequence[str]) -> E
         f"The whole team may still spend {format_dollars(balance_of(team.pk).available_nano)} of its balance.",
         f"Balance, budgets and usage:\n{_address('billing', team)}",
         f"You get this as one of the people who are told of this team's alerts. To change that:\n"
-        f"{_address('alerts', team)}",
+        f"{stop_address(team, recipient) if is_named else _address('alerts', team)}",
     ]
     return EmailMessage(
         f"[Parley] {team}: {headlines[0] if len(headlines) == 1 else f'{len(headlines)} alerts'}",
         "\n\n".join(paragraphs) + "\n",
         from_email=f"Parley <{settings.DEFAULT_FROM_EMAIL}>",
-        to=list(emails),
+        to=[recipient],
         # No vacation notices; and an e-mail that was sent twice has the same id, by which mail programs know it.
-        headers={"Auto-Submitted": "auto-generated", "Message-ID": _identity(alerts)},
+        headers={"Auto-Submitted": "auto-generated", "Message-ID": _identity(reached, recipient)},
     )
 
 
@@ -84,6 +89,13 @@ def _address(page: str, team: Team) -> str:
     return f"{settings.PUBLIC_URL}{reverse(f'console:{page}', args=[team.slug])}"
 
 
-def _identity(alerts: Sequence[Alert]) -> str:
-    names = ",".join(f"{alert.pk}@{alert.created_at.isoformat()}" for alert in sorted(alerts, key=lambda each: each.pk))
+def stop_address(team: Team, email: str) -> str:
+    """Return where the owner of an address says whether alerts may be sent to it."""
+    token = urlencode({"token": alerts.token_of(team.pk, email)})
+    return f"{settings.PUBLIC_URL}{reverse('console:alert-address')}?{token}"
+
+
+def _identity(reached: Sequence[Alert], recipient: str) -> str:
+    each = sorted(reached, key=lambda alert: alert.pk)
+    names = ",".join([*(f"{alert.pk}@{alert.created_at.isoformat()}" for alert in each), recipient])
     return f"<alerts.{sha256(names.encode()).hexdigest()[:32]}@{settings.DEFAULT_FROM_EMAIL.rpartition('@')[2]}>"

@@ -6,11 +6,13 @@ threads that draw pages may wait for it.
 
 import logging
 import threading
+from smtplib import SMTPRecipientsRefused
 from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from accounts.models import Team
 from console.alerts.email import alert_email
 from credits import alerts
 from credits.models import Alert
@@ -19,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 """How often it looks for alerts, of any process: one question to an index that holds only what is not sent."""
+
+# From here on a mail server's reply means that trying again is of no use.
+PERMANENT: Final = 500
 
 _starting = threading.Lock()
 _mailer: "Mailer | None" = None
@@ -47,7 +52,7 @@ def stop() -> None:
 
 
 class Mailer(threading.Thread):
-    """Looks for alerts that are due and sends them, an e-mail for each team at a time."""
+    """Looks for alerts that are due and sends them, those of one team at a time."""
 
     def __init__(self) -> None:
         super().__init__(name="alert-mailer", daemon=True)
@@ -65,19 +70,39 @@ class Mailer(threading.Thread):
 
 
 def send(claimed: list[Alert]) -> None:
-    """Send an e-mail about one team's claimed alerts, and note what became of it."""
+    """Send each recipient an e-mail about one team's claimed alerts, and note what became of it."""
     team = alerts.team_of(claimed[0])
-    emails = alerts.recipients(team.pk).emails
     try:
-        if emails:
-            alert_email(team, claimed, emails).send()
+        _tell_each(team, claimed)
     except Exception as error:
-        # Whatever goes wrong with this e-mail, the next ones are still sent.
+        # Whatever goes wrong with these, the next ones are still sent.
         due_at = alerts.note_failed(claimed, f"{type(error).__name__}: {error}")
         again = f"{due_at:%H:%M:%S} UTC"
         # A mail server that is away is no bug of ours; anything else is shown whole.
         is_bug = not isinstance(error, OSError)
         logger.warning("Alerts of team %s were not sent, next try at %s: %s", team, again, error, exc_info=is_bug)
         return
-    alerts.note_sent(claimed, emails)
-    logger.info("Sent %d alerts of team %s to %d people.", len(claimed), team, len(emails))
+    alerts.note_sent(claimed)
+    logger.info("Sent %d alerts of team %s.", len(claimed), team)
+
+
+def _tell_each(team: Team, claimed: list[Alert]) -> None:
+    """Tell everyone of what they were not told yet, and note each. Raises what kept it from some of them."""
+    recipients = alerts.recipients(team.pk)
+    managers = {user.email for user, _ in recipients.managers}
+    deferred: SMTPRecipientsRefused | None = None
+    for email in recipients.emails:
+        untold = [alert for alert in claimed if email not in alert.sent_to.split(", ")]
+        if not untold:
+            continue
+        try:
+            alert_email(team, untold, email, is_named=email not in managers).send()
+        except SMTPRecipientsRefused as refusal:
+            # One mailbox keeps nobody else from being told.
+            if any(code < PERMANENT for code, _ in refusal.recipients.values()):
+                deferred = refusal
+                continue
+            logger.warning("The mail server knows no such mailbox, for an alert of team %s", team)
+        alerts.note_told(untold, email)
+    if deferred:
+        raise deferred

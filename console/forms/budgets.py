@@ -95,7 +95,7 @@ class AddressesForm(forms.Form):
         required=False,
         max_length=4_000,
         widget=forms.Textarea(attrs={"class": "textarea", "rows": 3, "autocomplete": "off", "spellcheck": "false"}),
-        help_text="One on each line.",
+        help_text="One on each line. Each is asked first, by e-mail.",
     )
 
     def clean_addresses(self) -> list[str]:

@@ -3,16 +3,17 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.forms import SetPasswordForm
 
-from accounts.models import Membership, Project, User
+from accounts.models import Membership, Project
 from console.access import Seat
 
 _input = {"class": "input"}
 _select = {"class": "select"}
 
 
-class MemberForm(forms.Form):
-    """A person to be put into the team."""
+class InvitationForm(forms.Form):
+    """Whom to invite into the team; nothing tells whether the address is known here."""
 
     email = forms.EmailField(
         label="E-mail",
@@ -30,12 +31,23 @@ class MemberForm(forms.Form):
         chooser.choices = offered_roles(seat)
 
     def clean_email(self) -> str:
-        """Find who is meant. An operator makes users; the console only knows those there are."""
-        email: str = self.cleaned_data["email"].lower()
-        self.user = User.objects.filter(email=email, is_active=True).first()
-        if self.user is None:
-            raise forms.ValidationError("Nobody here has this e-mail. An operator can make a user for it.")
-        return email
+        """Keep addresses in lower case."""
+        email: str = self.cleaned_data["email"]
+        return email.lower()
+
+
+class NewAccountForm(SetPasswordForm):  # type: ignore[type-arg] # not generic at run time
+    """The account of somebody who was invited and has none: a name, and a password twice."""
+
+    name = forms.CharField(
+        max_length=120, required=False, widget=forms.TextInput(attrs={**_input, "autocomplete": "name"})
+    )
+    field_order = ["name", "new_password1", "new_password2"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs |= _input
 
 
 class RoleForm(forms.Form):

@@ -3,10 +3,11 @@
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from console import emails
 from console.access import Seat, get_managed_seat, login_required
 from console.forms.budgets import AddressesForm, LowBalanceForm
 from console.reports import billing
@@ -54,11 +55,33 @@ def set_addresses(request: HttpRequest, team: str) -> HttpResponse:
     if not form.is_valid():
         return _list(request, seat, addresses_form=form, status=400)
     try:
-        alerts.set_addresses(seat.team.pk, form.cleaned_data["addresses"])
+        new = alerts.set_addresses(seat.team.pk, form.cleaned_data["addresses"])
     except InvalidRecipients as error:
         form.add_error("addresses", str(error))
         return _list(request, seat, addresses_form=form, status=400)
+    if lost := [email for email in new if not emails.send(emails.address_confirmation(seat.team, email))]:
+        messages.error(request, f"The mail server did not take the question to {', '.join(lost)}.")
+    elif new:
+        messages.success(request, f"We asked {', '.join(new)} to agree. Nothing else is sent there before.")
     return _done(request, seat)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def show_address(request: HttpRequest) -> HttpResponse:
+    """Let the owner of an address say whether alerts may be sent to it; whoever has the link reads that mailbox."""
+    address = alerts.address_of(request.GET.get("token", ""))
+    if address is None:
+        return render(request, "console/alert_address.html", status=404)
+    outcome = ""
+    if request.method == "POST" and request.POST.get("wanted") == "yes":
+        alerts.confirm(address)
+        outcome = "confirmed"
+    elif request.method == "POST":
+        address.delete()
+        outcome = "removed"
+    context = {"address": address, "team": address.account.team, "outcome": outcome}
+    return render(request, "console/alert_address.html", context)
 
 
 @require_POST

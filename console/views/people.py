@@ -2,16 +2,17 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import memberships
+from accounts import audit, invitations, memberships
 from accounts.memberships import MembershipRefused
 from accounts.models import Membership, Project
+from console import emails
 from console.access import Seat, get_managed_seat, login_required
-from console.forms.people import MemberForm, ProjectForm, RoleForm, offered_roles
+from console.forms.people import InvitationForm, ProjectForm, RoleForm, offered_roles
 from console.views.pages import page
 
 MAX_MEMBERS_LISTED = 500
@@ -29,18 +30,34 @@ def show_people(request: HttpRequest, team: str) -> HttpResponse:
 
 @require_POST
 @login_required
-def add_member(request: HttpRequest, team: str) -> HttpResponse:
-    """Put an existing user into the team."""
+def invite(request: HttpRequest, team: str) -> HttpResponse:
+    """Invite somebody into the team; whether they have an account here makes no difference."""
     seat = get_managed_seat(request, team)
-    form = MemberForm(seat, request.POST)
-    if not form.is_valid() or form.user is None:
-        return _list(request, seat, member_form=form, status=400)
+    form = InvitationForm(seat, request.POST)
+    if not form.is_valid():
+        return _list(request, seat, invitation_form=form, status=400)
+    email, role = form.cleaned_data["email"], form.cleaned_data["role"]
     try:
-        memberships.add(seat.team, form.user, form.cleaned_data["role"], by_role=seat.role)
+        invitation = invitations.invite(seat.team, email, role, inviter=seat.user, by_role=seat.role)
     except MembershipRefused as refusal:
         form.add_error("email", str(refusal))
-        return _list(request, seat, member_form=form, status=400)
-    messages.success(request, f"{form.user} is in the team now.")
+        return _list(request, seat, invitation_form=form, status=400)
+    audit.record(seat.user, seat.team, f"Invited {email} as {role}.")
+    if emails.send(emails.invitation(invitation)):
+        messages.success(request, f"An invitation is on its way to {email}.")
+    else:
+        messages.error(request, f"The mail server did not take the invitation to {email}. Invite them again later.")
+    return redirect("console:people", seat.team.slug)
+
+
+@require_POST
+@login_required
+def withdraw_invitation(request: HttpRequest, team: str, invitation_id: int) -> HttpResponse:
+    """Take an invitation back."""
+    seat = get_managed_seat(request, team)
+    if not invitations.withdraw(seat.team, invitation_id):
+        raise Http404("There is no such invitation.")
+    messages.success(request, "The invitation is withdrawn.")
     return redirect("console:people", seat.team.slug)
 
 
@@ -109,7 +126,7 @@ def _list(
     request: HttpRequest,
     seat: Seat,
     *,
-    member_form: MemberForm | None = None,
+    invitation_form: InvitationForm | None = None,
     project_form: ProjectForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
@@ -118,10 +135,12 @@ def _list(
         "tab": "people",
         "members": members[:MAX_MEMBERS_LISTED],
         "roles": offered_roles(seat),
+        "invitations": invitations.pending(seat.team),
+        "sends_mail": bool(settings.EMAIL_HOST),
         "projects": seat.projects().select_related("concurrency_limit"),
         "user_concurrency": settings.USER_CONCURRENCY,
         "project_concurrency": settings.PROJECT_CONCURRENCY,
-        "member_form": member_form or MemberForm(seat),
+        "invitation_form": invitation_form or InvitationForm(seat),
         "project_form": project_form or ProjectForm(),
     }
     return page(request, seat, "console/people.html", context, status)

@@ -47,9 +47,16 @@ def claim() -> list[Alert]:
     return claimed
 
 
-def note_sent(claimed: Sequence[Alert], emails: Sequence[str]) -> None:
-    """Note that claimed alerts were sent; to nobody, if there was nobody to be told."""
-    _each(claimed).update(sent_at=now(), sent_to=", ".join(emails), due_at=None, error="")
+def note_told(claimed: Sequence[Alert], email: str) -> None:
+    """Note that somebody was told of claimed alerts: whatever happens next, they are not told again."""
+    for alert in claimed:
+        alert.sent_to = f"{alert.sent_to}, {email}" if alert.sent_to else email
+    Alert.objects.bulk_update(claimed, ["sent_to"])
+
+
+def note_sent(claimed: Sequence[Alert]) -> None:
+    """Note that everybody who was to be told of claimed alerts was; to nobody, if there was nobody."""
+    _each(claimed).update(sent_at=now(), due_at=None, error="")
 
 
 def note_failed(claimed: Sequence[Alert], error: str) -> datetime:

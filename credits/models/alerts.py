@@ -63,6 +63,9 @@ class AlertAddress(models.Model):
 
     account = models.ForeignKey("credits.Account", on_delete=models.CASCADE, related_name="alert_addresses")
     email = models.EmailField()
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its owner agreed; nothing is sent before."
+    )
 
     class Meta:
         verbose_name_plural = "alert addresses"

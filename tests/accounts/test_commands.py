@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.errors import RevokedKey
-from accounts.models import ApiKey, Membership, Project, Team, User
+from accounts.models import ApiKey, Membership, Project, SecondFactor, Team, User
 from tests.accounts.scenes import manage, outcome
 
 pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
@@ -133,3 +133,11 @@ def test_revoking_twice_keeps_the_first_time(api_key: str) -> None:
     again = run_json("revoke_key", key_id)
     assert again["already_revoked"]
     assert again["revoked_at"] == first["revoked_at"]
+
+
+def test_an_operator_turns_a_second_factor_off(owner: User) -> None:
+    SecondFactor.objects.create(user=owner, secret="A" * 32, last_step=0)
+    assert run_json("turn_second_factor_off", "OWNER@example.org") == {"user": owner.email, "was_on": True}
+    assert run_json("turn_second_factor_off", owner.email) == {"user": owner.email, "was_on": False}
+    with pytest.raises(CommandError, match="no user"):
+        run("turn_second_factor_off", "nobody@example.org")

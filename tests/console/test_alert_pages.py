@@ -1,6 +1,9 @@
 """What a team's owners and admins are warned of: the thresholds, the people, and what was sent when."""
 
+import re
+
 import pytest
+from django.core import mail
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -42,6 +45,27 @@ def test_other_addresses_are_told_too(browser: Browser, admin: User, team: Team)
     assert len(alerts.recipients(team.pk).addresses) == 2
     assert client.post(f"{URL}/addresses", {"addresses": ""}).status_code == 302
     assert alerts.recipients(team.pk).addresses == []
+
+
+def test_an_address_is_asked_first_and_says_yes_or_no(browser: Browser, admin: User, team: Team) -> None:
+    client, nobody = browser(admin), browser(None)
+    client.post(f"{URL}/addresses", {"addresses": "finance@example.org"})
+    (asked,) = mail.outbox
+    assert asked.to == ["finance@example.org"]
+    link = re.findall(r"http://testserver(/alert-address\?token=\S+)", str(asked.body))[0]
+    assert "has not agreed yet" in client.get(URL).content.decode()
+    assert "finance@example.org" not in alerts.recipients(team.pk).emails
+    # Opening the link alone, as mail programs do, agrees to nothing.
+    assert nobody.get(link).status_code == 200
+    assert "finance@example.org" not in alerts.recipients(team.pk).emails
+    nobody.post(link, {"wanted": "yes"})
+    assert "finance@example.org" in alerts.recipients(team.pk).emails
+    client.post(f"{URL}/addresses", {"addresses": "finance@example.org"})
+    assert len(mail.outbox) == 1
+    nobody.post(link, {"wanted": "no"})
+    assert alerts.recipients(team.pk).addresses == []
+    assert nobody.get(link).status_code == 404
+    assert nobody.get("/alert-address?token=x").status_code == 404
 
 
 def test_everyone_decides_for_themselves_whether_to_be_told(

@@ -87,6 +87,14 @@ def another_process(**environment: str) -> subprocess.Popen[str]:
     return process
 
 
+def name(team_id: int, email: str) -> None:
+    """Have an address told of the team's alerts, whose owner agrees."""
+    alerts.set_addresses(team_id, [email])
+    address = alerts.address_of(alerts.token_of(team_id, email.lower()))
+    assert address
+    alerts.confirm(address)
+
+
 def all_sent() -> bool:
     """Whether every alert is sent."""
     return not Alert.objects.filter(sent_at=None).exists()
@@ -96,11 +104,13 @@ def all_sent() -> bool:
 def test_an_alert_is_sent_to_owners_admins_and_named_addresses(
     alert: Alert, owner: User, admin: User, smtp: FakeSmtp, settings: Settings
 ) -> None:
-    alerts.set_addresses(alert.account_id, ["Finance@Example.org"])
+    name(alert.account_id, "Finance@Example.org")
+    alerts.set_addresses(alert.account_id, ["finance@example.org", "unasked@example.org"])
     with sending(smtp.port, settings):
         until(all_sent)
-    (letter,) = smtp.letters
-    assert letter.recipients == [admin.email, owner.email, "finance@example.org"]
+    # Each has an e-mail of their own, and reads nobody else's address.
+    assert [letter.recipients for letter in smtp.letters] == [[admin.email], [owner.email], ["finance@example.org"]]
+    assert [str(letter.message["to"]) for letter in smtp.letters] == [admin.email, owner.email, "finance@example.org"]
     alert.refresh_from_db()
     assert alert.sent_to == "admin@example.org, owner@example.org, finance@example.org"
     assert (alert.attempts, alert.error, alert.due_at) == (1, "", None)
@@ -168,11 +178,24 @@ def test_a_process_killed_between_sending_and_noting_has_it_sent_again_when_its_
 def test_a_mailbox_that_does_not_exist_does_not_keep_others_from_being_told(
     alert: Alert, team: Team, owner: User, smtp: FakeSmtp, settings: Settings
 ) -> None:
-    alerts.set_addresses(team.pk, ["gone@example.org"])
+    name(team.pk, "gone@example.org")
     smtp.refused = {"gone@example.org"}
     with sending(smtp.port, settings):
         until(all_sent)
     assert [letter.recipients for letter in smtp.letters] == [[owner.email]]
+
+
+def test_whoever_was_told_is_not_told_again_when_another_has_to_wait(
+    alert: Alert, owner: User, admin: User, smtp: FakeSmtp, settings: Settings
+) -> None:
+    smtp.deferred = {owner.email}
+    with sending(smtp.port, settings):
+        until(lambda: Alert.objects.get().error)
+        assert Alert.objects.get().sent_to == admin.email
+        smtp.deferred = set()
+        Alert.objects.update(due_at=timezone.now())
+        until(all_sent)
+    assert [letter.recipients for letter in smtp.letters] == [[admin.email], [owner.email]]
 
 
 def test_an_alert_of_a_team_with_nobody_to_tell_is_done(

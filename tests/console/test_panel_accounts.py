@@ -1,4 +1,4 @@
-"""People, teams and keys in the panel: nobody gives himself power, and a secret is shown once."""
+"""People, teams and keys in the panel: nobody takes power, and a secret is shown once."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts import keys
 from accounts.errors import RevokedKey
-from accounts.models import ApiKey, Project, Team, User
+from accounts.models import ApiKey, Project, SecondFactor, Team, User
 from console.templatetags.rows import breakable
 from tests.console.scenes import call_for_a_second
 
@@ -147,3 +147,23 @@ def test_a_new_team_has_an_owner_and_the_default_project(panel: Client, member: 
     team = Team.objects.get(slug="new-team")
     assert team.role_of(member) == "owner"
     assert [project.slug for project in team.projects.all()] == ["inference"]
+
+
+@pytest.mark.django_db
+def test_an_operator_ends_sessions_and_second_factors(panel: Client, owner: User) -> None:
+    browser = Client()
+    browser.force_login(owner)
+    assert browser.get("/console/password").status_code == 200
+    SecondFactor.objects.create(user=owner, secret="A" * 32, last_step=0)
+    for action in ("sign_out", "turn_second_factor_off"):
+        panel.post("/admin/accounts/user/", {"action": action, "_selected_action": [owner.pk]})
+    assert browser.get("/console/password").status_code == 302
+    assert not SecondFactor.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_operator_without_that_power_leaves_other_operators_factors_on(enter: Enter, operator: User) -> None:
+    SecondFactor.objects.create(user=operator, secret="A" * 32, last_step=0)
+    client = enter("view_user", "change_user")
+    client.post("/admin/accounts/user/", {"action": "turn_second_factor_off", "_selected_action": [operator.pk]})
+    assert SecondFactor.objects.exists()

@@ -1,5 +1,6 @@
 """The console's permissions as one table: who gets which answer to what."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,8 @@ import pytest
 from django.test import Client
 
 from accounts import keys
-from accounts.models import ApiKey, Membership, Project, Team, User
+from accounts.models import ApiKey, BrowserSession, Invitation, Membership, Project, Team, User
+from core import clock
 from credits.budgets import limits
 from credits.models import Budget
 from tests.console.conftest import Browser
@@ -15,6 +17,9 @@ from tests.console.scenes import run
 from tests.console.spending import DOLLAR, grant, hold
 
 PEOPLE = ("anonymous", "stranger", "viewer", "member", "admin", "owner", "operator")
+
+DAY = timedelta(days=1)
+INVITATIONS = "/console/teams/acme/people/invitations"
 
 Row = tuple[str, str, tuple[object, ...]]
 
@@ -32,8 +37,17 @@ TABLE: list[Row] = [
     ("GET", "/console/teams/acme/keys/{members_key}/revoke", ("login", 404, 404, 200, 200, 200, 200)),
     ("GET", "/console/teams/acme/keys/{strangers_key}/revoke", ("login", 404, 404, 404, 404, 404, 404)),
     ("GET", "/console/teams/acme/people", ("login", 404, 403, 403, 200, 200, 200)),
-    ("GET", "/console/teams/acme/people/add", (405, 405, 405, 405, 405, 405, 405)),
-    ("POST", "/console/teams/acme/people/add", ("login", 404, 403, 403, 400, 400, 400)),
+    ("GET", "/console/teams/acme/people/invite", (405, 405, 405, 405, 405, 405, 405)),
+    ("POST", "/console/teams/acme/people/invite", ("login", 404, 403, 403, 400, 400, 400)),
+    ("POST", f"{INVITATIONS}/{{strangers_invitation}}/withdraw", ("login", 404, 403, 403, 404, 404, 404)),
+    ("GET", "/console/sessions", ("login", 200, 200, 200, 200, 200, 200)),
+    ("POST", "/console/sessions/{owners_session}/end", ("login", 404, 404, 404, 404, 302, 404)),
+    ("POST", "/console/sessions/end-others", ("login", 302, 302, 302, 302, 302, 302)),
+    ("GET", "/console/second-factor", ("login", 200, 200, 200, 200, 200, 200)),
+    ("POST", "/console/second-factor", ("login", 400, 400, 400, 400, 400, 400)),
+    ("POST", "/console/second-factor/change", ("login", 302, 302, 302, 302, 302, 302)),
+    ("GET", "/invitation", (404, 404, 404, 404, 404, 404, 404)),
+    ("GET", "/alert-address", (404, 404, 404, 404, 404, 404, 404)),
     ("POST", "/console/teams/acme/people/{viewers_place}/role", ("login", 404, 403, 403, 302, 302, 302)),
     ("POST", "/console/teams/acme/people/{strangers_place}/role", ("login", 404, 403, 403, 404, 404, 404)),
     ("GET", "/console/teams/acme/people/{viewers_place}/remove", ("login", 404, 403, 403, 200, 200, 200)),
@@ -96,6 +110,10 @@ def names(cast: dict[str, User | None], owner: User, member: User, stranger: Use
         "strangers_key": keys.create(name="s", issuer=stranger, team=elsewhere)[0].pk,
         "viewers_place": team.memberships.get(role=Membership.Role.VIEWER).pk,
         "strangers_place": elsewhere.memberships.get().pk,
+        "strangers_invitation": Invitation.objects.create(
+            team=elsewhere, email="a@example.org", role="member", inviter=stranger, expires_at=clock.now() + DAY
+        ).pk,
+        "owners_session": BrowserSession.objects.create(session_key="x" * 32, user=owner, used_at=clock.now()).pk,
     }
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
@@ -126,7 +127,9 @@ def test_what_was_sent_is_not_claimed_again_and_what_failed_is_later_and_later(l
     low.refresh_from_db()
     assert (low.attempts, low.error, low.sent_at) == (12, "away", None)
     Alert.objects.update(due_at=None)
-    alerts.note_sent(alerts.claim(), ["ada@example.org"])
+    claimed = alerts.claim()
+    alerts.note_told(claimed, "ada@example.org")
+    alerts.note_sent(claimed)
     low.refresh_from_db()
     assert (low.sent_to, low.error) == ("ada@example.org", "")
     assert low.sent_at
@@ -181,12 +184,42 @@ def test_active_owners_and_admins_hear_of_alerts_unless_they_do_not_want_to(team
         alerts.set_opt_out(team.pk, member.pk, is_told=False)
 
 
+def agree(team: Team, email: str) -> None:
+    address = alerts.address_of(alerts.token_of(team.pk, email))
+    assert address
+    alerts.confirm(address)
+
+
+def test_a_link_is_for_one_address_of_one_team(team: Team) -> None:
+    alerts.set_addresses(team.pk, ["zoe@example.org"])
+    token = alerts.token_of(team.pk, "zoe@example.org")
+    assert alerts.address_of(token)
+    for other in ("", "x", token + "x", token[1:], alerts.token_of(team.pk, "ada@example.org"), alerts.token_of(0, "")):
+        assert alerts.address_of(other) is None
+    alerts.set_addresses(team.pk, [])
+    assert alerts.address_of(token) is None
+
+
+def test_a_team_asks_few_new_addresses_in_an_hour(team: Team) -> None:
+    cache.clear()
+    for number in range(30):
+        alerts.set_addresses(team.pk, [f"person{number}@example.org"])
+    with pytest.raises(InvalidRecipients):
+        alerts.set_addresses(team.pk, ["another@example.org"])
+    cache.clear()
+
+
 def test_named_addresses_are_told_once(team: Team, join: Join) -> None:
     join("owner", Membership.Role.OWNER)
     assert alerts.set_addresses(team.pk, [" Zoe@example.org", "zoe@example.org", "owner@example.org"]) == [
         "owner@example.org",
         "zoe@example.org",
     ]
+    # Nobody is told who did not agree.
+    assert alerts.recipients(team.pk).emails == ["owner@example.org"]
+    agree(team, "zoe@example.org")
+    assert alerts.recipients(team.pk).emails == ["owner@example.org", "zoe@example.org"]
+    assert alerts.set_addresses(team.pk, ["zoe@example.org"]) == []
     assert alerts.recipients(team.pk).emails == ["owner@example.org", "zoe@example.org"]
     assert alerts.set_addresses(team.pk, []) == []
     assert alerts.recipients(team.pk).emails == ["owner@example.org"]

@@ -35,6 +35,7 @@ class FakeSmtp(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), _Conversation)
         self.letters: list[Letter] = []
         self.refused: set[str] = set()
+        self.deferred: set[str] = set()
         self.answers = threading.Event()
         self.answers.set()
         # Set once a letter was read whole, before it is answered.
@@ -82,6 +83,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             self._sender, self._recipients = address, []
         elif command == "RCPT" and address in self.server.refused:
             self._say("550 no such mailbox")
+            return True
+        elif command == "RCPT" and address in self.server.deferred:
+            self._say("450 come back later")
             return True
         elif command == "RCPT":
             self._recipients.append(address)
