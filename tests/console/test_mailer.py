@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from django.conf import settings as django_settings
+from django.core.mail import EmailMessage
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -196,6 +197,20 @@ def test_whoever_was_told_is_not_told_again_when_another_has_to_wait(
         Alert.objects.update(due_at=timezone.now())
         until(all_sent)
     assert [letter.recipients for letter in smtp.letters] == [[admin.email], [owner.email]]
+
+
+def test_a_newer_alert_reaches_those_who_heard_of_the_older_one(
+    alert: Alert, owner: User, admin: User, mailoutbox: list[EmailMessage]
+) -> None:
+    alerts.note_told([alert], owner.email)
+    Alert.objects.create(
+        account_id=alert.account_id, limit_nano=5 * NANO, reached_nano=4 * NANO, created_at=timezone.now()
+    )
+    mailer.send(alerts.claim())
+    assert {message.to[0]: message.subject for message in mailoutbox} == {
+        admin.email: "[Parley] acme: 2 alerts",
+        owner.email: "[Parley] acme: the balance is below $5.00",
+    }
 
 
 def test_an_alert_of_a_team_with_nobody_to_tell_is_done(
