@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core import changes, clock
+from core.text import validate_line
 
 # What ``core.changes`` calls a change of who may call.
 TOPIC = "accounts"
@@ -49,7 +50,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person, who signs in with an e-mail address."""
 
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=120, blank=True)
+    name = models.CharField(max_length=120, blank=True, validators=[validate_line])
     is_staff = models.BooleanField("operator", default=False, help_text="May sign in to the admin panel.")
     is_active = models.BooleanField(default=True, help_text="An inactive user's login and keys stop at once.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
@@ -222,7 +223,7 @@ class ApiKey(models.Model):
 
     id = models.CharField(primary_key=True, max_length=12, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[validate_line])
     issuer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="api_keys")
     project = models.ForeignKey(

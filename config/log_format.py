@@ -1,5 +1,9 @@
-"""How the log is written: readable lines, or with ``LOG_FORMAT=json`` one JSON object for each."""
+"""How the log is written: readable lines, or with ``LOG_FORMAT=json`` one JSON object for each.
 
+What somebody typed can neither begin a line of its own nor steer the terminal that shows the log.
+"""
+
+import json
 import logging
 import threading
 import time
@@ -7,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import msgspec
+
+from core.text import escaped
 
 # Every request has a line: written one by one, they cost more than all else that is done for the log.
 JOINED_SECONDS: Final = 0.1
@@ -52,6 +58,18 @@ class JoiningHandler(logging.StreamHandler[TextIO]):
             self.flush()
 
 
+class TextFormatter(logging.Formatter):
+    """Writes an entry as a readable line; of more than one line are tracebacks alone."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)
+        """Return the traceback."""
+        return escaped(super().formatException(ei), keep="\n")
+
+
 class JsonFormatter(logging.Formatter):
     """Writes an entry as one JSON object; the fields of a request's line stand beside the usual ones."""
 
@@ -66,7 +84,16 @@ class JsonFormatter(logging.Formatter):
         entry |= {"message": record.getMessage()} if fields is None else {"message": "request", **fields}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(entry, enc_hook=str).decode()
+        try:
+            written = msgspec.json.encode(entry, enc_hook=str).decode()
+        except UnicodeEncodeError:  # half a character
+            written = ""
+        # JSON leaves most of what is not seen as it is.
+        return written if written.isprintable() and written else _in_ascii(entry)
+
+
+def _in_ascii(entry: dict[str, Any]) -> str:
+    return json.dumps(msgspec.to_builtins(entry, enc_hook=str))
 
 
 class RefusedHost(logging.Filter):

@@ -51,12 +51,6 @@ else:
     AmountField = _AmountField
 
 
-def validate_line(text: str) -> None:
-    """Refuse what is not one printable line."""
-    if not text.isprintable() or not text.strip():
-        raise ValidationError("Use one line of printable characters.")
-
-
 def whole(field: str, minimum: int, maximum: int = MAX_AMOUNT_NANO) -> Q:
     """Return the condition that a column holds a whole number in the bounds.
 

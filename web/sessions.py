@@ -1,4 +1,4 @@
-"""Keeps note of where and when people use their sessions."""
+"""Keeps note of where and when people use their sessions, and pages that look at one out of every cache."""
 
 from typing import cast
 
@@ -12,10 +12,12 @@ from web.client_address import client_network
 
 
 class SessionUse(MiddlewareMixin):
-    """Writes down that a signed-in person's session was used, for pages that looked at it."""
+    """Writes down that a signed-in person's session was used, for pages that looked at it, which nobody keeps."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Note the use after the page is made, when somebody may have signed in or out."""
+        if request.session.accessed and "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "private, no-store"
         if request.session.accessed and isinstance(request.user, User):
             store = cast(sessions.SessionStore, request.session)
             agent = request.headers.get("User-Agent", "")

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
 from accounts.models import Project, Team, User, valid_slug
+from core.text import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class OperatorCommand(BaseCommand):
             with transaction.atomic():
                 outcome = self.perform(**options)
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
+            raise CommandError(escaped(" ".join(error.messages))) from error
         except IntegrityError as error:
             raise CommandError("Someone else made the same at this moment; nothing was changed.") from error
-        self.stdout.write(json.dumps(outcome.values) if options["json"] else outcome.sentence)
+        self.stdout.write(json.dumps(outcome.values) if options["json"] else escaped(outcome.sentence, keep="\n"))
 
     def perform(self, *args: Any, **options: Any) -> Outcome:
         """Do what the command is for. Raises CommandError or ValidationError."""

@@ -3,7 +3,7 @@
 All amounts are integers in nano-credits: 1 credit = 1 US dollar = 10^9 nano-credits. Only ``credits.ledger`` writes.
 """
 
-from credits.fields import validate_line
+from core.text import validate_line
 from credits.models.alerts import Alert, AlertAddress, AlertOptOut
 from credits.models.budgets import Budget
 from credits.models.ledger import Account, Entry, Hold, MonthlyGrant, Plan

@@ -6,7 +6,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from credits.fields import LAST_WINDOW, SANE, AmountField, validate_line, whole
+from core.text import validate_line
+from credits.fields import LAST_WINDOW, SANE, AmountField, whole
 from credits.models.alerts import MAX_SPENT_NANO
 
 # Percentages from 1 to 100, by commas: "50,80,90,100". Empty for none.

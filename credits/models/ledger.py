@@ -10,7 +10,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Team
-from credits.fields import SANE, AmountField, is_month, validate_line, whole
+from core.text import validate_line
+from credits.fields import SANE, AmountField, is_month, whole
 from credits.money import MAX_AMOUNT_NANO
 
 

@@ -10,6 +10,7 @@ from django.db.models import F, Max, QuerySet
 from msgspec import UNSET
 
 from accounts.models import User
+from core.text import one_line
 from inference.errors import InvalidRequest
 from inference.models import Run
 from inference.runs.receipt import Receipt
@@ -88,7 +89,7 @@ def change(user: User, pk: UUID, form: Changes, seen: int | None = None) -> int:
     named = {name: getattr(form, name) for name in (*Message.SETTINGS, "title", "draft")}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not UNSET}
     for name, value in changes.items():
-        setattr(conversation, name, checked_parameters(value) if name == "parameters" else storable(value))
+        setattr(conversation, name, _checked(name, value))
     if form.draft is not UNSET and form.tab is not UNSET:
         drafts.keep(conversation, form.tab, conversation.draft)
     if changes.keys() - {"draft"}:
@@ -209,7 +210,13 @@ def check_seen(conversation: Conversation, seen: int | None) -> None:
 
 def title_of(content: str) -> str:
     """Return the title of a conversation that begins so."""
-    return "".join(content.strip().splitlines()[:1])[: limits.MAX_TITLE_CHARACTERS]
+    return one_line("".join(content.strip().splitlines()[:1]))[: limits.MAX_TITLE_CHARACTERS]
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "title":
+        return one_line(value)
+    return checked_parameters(value) if name == "parameters" else storable(value)
 
 
 def _tidy(conversation: Conversation) -> None:

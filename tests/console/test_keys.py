@@ -78,7 +78,17 @@ def test_a_name_is_text_and_never_markup(browser: Browser, member: User) -> None
     assert Page(listed).inline == []
 
 
-@pytest.mark.parametrize("fields", [{"name": " "}, {"name": "a\0b"}, {"name": "x" * 121}, {"scope": "elsewhere"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": " "},
+        {"name": "a\0b"},
+        {"name": "a\u202eb"},
+        {"name": "a\x1b[2J"},
+        {"name": "x" * 121},
+        {"scope": "elsewhere"},
+    ],
+)
 def test_what_makes_no_sense_makes_no_key(browser: Browser, member: User, fields: dict[str, str]) -> None:
     assert make(browser(member), **fields)[0] == 400
     assert not ApiKey.objects.exists()

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.text import escaped
 from credits.ledger import audit, export
 from credits.ledger.export import Head, Tampered
 from credits.models import Account
@@ -67,4 +68,4 @@ class Command(BaseCommand):
 
     def _report(self, name: str, entries: int, balance_nano: int, last_hash: str) -> None:
         fit = "1 entry fits" if entries == 1 else f"{entries} entries fit"
-        self.stdout.write(f"{name}: {fit}, balance {format_dollars(balance_nano)}, hash {last_hash}")
+        self.stdout.write(escaped(f"{name}: {fit}, balance {format_dollars(balance_nano)}, hash {last_hash}"))

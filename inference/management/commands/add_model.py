@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError
 
+from core.text import escaped
 from inference.billing.template_measurement import Template, measure
 from inference.catalog.faults import fault_of
 from inference.catalog.hub import Card, HubUnavailable, modalities_for, read_card
@@ -70,7 +71,7 @@ class Command(BaseCommand):
             card, missing = _card(repo_id)
             listed = register(_completed(listing, survey, card))
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
+            raise CommandError(escaped(" ".join(error.messages))) from error
         except IntegrityError as error:
             raise CommandError("Someone else added the same at this moment; nothing was changed.") from error
         adapters = [each for each in survey.description.adapters if each != listed.endpoint.upstream_model]
@@ -84,7 +85,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_summary(listed, listing.price) | {"notes": missing}))
         else:
-            self.stdout.write("\n".join([_sentence(listed), *missing]))
+            self.stdout.write("\n".join(escaped(line) for line in [_sentence(listed), *missing]))
 
 
 def _positive(text: str) -> int:
