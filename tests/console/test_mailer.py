@@ -204,7 +204,11 @@ def test_a_newer_alert_reaches_those_who_heard_of_the_older_one(
 ) -> None:
     alerts.note_told([alert], owner.email)
     Alert.objects.create(
-        account_id=alert.account_id, limit_nano=5 * NANO, reached_nano=4 * NANO, created_at=timezone.now()
+        account_id=alert.account_id,
+        window_start=alert.window_start,
+        limit_nano=5 * NANO,
+        reached_nano=4 * NANO,
+        created_at=timezone.now(),
     )
     mailer.send(alerts.claim())
     assert {message.to[0]: message.subject for message in mailoutbox} == {

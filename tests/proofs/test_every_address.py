@@ -4,6 +4,7 @@ What has an engine generate is metered, and all else has it generate nothing.
 """
 
 import json
+from datetime import timedelta
 from typing import Any, Final
 
 import httpx2
@@ -13,8 +14,9 @@ from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 
 from accounts import keys
-from accounts.models import ApiKey, Project, Team, User
+from accounts.models import ApiKey, BrowserSession, Project, Team, User
 from api.kept.models import StoredResponse
+from core import clock
 from credits.budgets import limits
 from credits.budgets.rows import PROJECT
 from credits.models import Hold
@@ -200,6 +202,10 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
     if spare is None:
         spare = keys.create(name="spare", issuer=operator, team=team, project=project)[0]
     budget = limits.set_budget(team.pk, scope=PROJECT, reference=str(project.pk), period="day", limit_nano=DOLLAR)
+    invited = {"role": "member", "inviter": operator, "expires_at": clock.now() + timedelta(days=1)}
+    invitation, _ = team.invitations.get_or_create(email="a@example.org", accepted_at=None, defaults=invited)
+    used = {"user": operator, "used_at": clock.now()}
+    session, _ = BrowserSession.objects.get_or_create(session_key="x" * 32, defaults=used)
     rows = way.panel.model._default_manager.values_list("pk", flat=True) if way.panel else [team.pk]
     return {
         "team": team.slug,
@@ -208,6 +214,8 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
         "budget_id": str(budget.pk),
         "key_id": spare.pk,
         "membership_id": str(membership.pk),
+        "invitation_id": str(invitation.pk),
+        "session_id": str(session.pk),
         "model_id": MODEL,
         "slug": "errors",
         "pk": str(conversation.pk),
