@@ -15,6 +15,7 @@ from console.views import (
     overview,
     people,
     receipts,
+    runs,
     sign_in,
 )
 
@@ -23,6 +24,7 @@ app_name = "console"
 team_urls = [
     path("", overview.show_overview, name="overview"),
     path("usage.csv", overview.export_usage, name="usage-csv"),
+    path("runs", runs.show_runs, name="runs"),
     path("receipts/<str:request_id>", receipts.show_receipt, name="receipt"),
     path("billing", billing.show_billing, name="billing"),
     path("billing/budgets/add", budgets.add_budget, name="add-budget"),

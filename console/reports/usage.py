@@ -1,7 +1,7 @@
-"""What the usage page is asked: over which days, of which project, by what; and the latest runs."""
+"""What the usage page is asked: over which days, of which project, by what."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 
 from django import forms
@@ -14,7 +14,6 @@ from inference.errors import InvalidRequest
 from inference.models import Run
 from inference.runs.usage import MAX_SPAN_DAYS, Dimension, Span, Usage, usage
 
-RUNS_PER_PAGE: Final = 25
 DEFAULT_DAYS: Final = 30
 CUSTOM: Final = "custom"
 PERIODS: Final = [("7", "7 days"), (str(DEFAULT_DAYS), "30 days"), ("90", "90 days"), (CUSTOM, "Custom days")]
@@ -83,12 +82,3 @@ def group_names(seat: Seat, groups: Sequence[str | int], by: Dimension) -> dict[
         return {group: str(group) for group in groups}
     names = Names(seat, map(str, groups) if by == Dimension.KEY else ())
     return {group: names.key(str(group)) if by == Dimension.KEY else names.project(group) for group in groups}
-
-
-def latest(runs: "QuerySet[Run]", before: datetime | None) -> tuple[list[Run], datetime | None]:
-    """Return the latest runs that started before a moment, and from where the next page goes on, if there is one."""
-    if before is not None:
-        runs = runs.filter(started_at__lt=before)
-    found = list(runs.select_related("project__team", "user").order_by("-started_at")[: RUNS_PER_PAGE + 1])
-    page = found[:RUNS_PER_PAGE]
-    return page, page[-1].started_at if len(found) > RUNS_PER_PAGE else None

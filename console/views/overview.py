@@ -1,23 +1,22 @@
 """Balance, and what was spent on what."""
 
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from console.access import get_seat, login_required, person, teams_of
-from console.reports import usage
 from console.reports.chart import chart, group_of
+from console.reports.tiles import tiles
 from console.reports.usage import CUSTOM, UsageForm, group_names
 from console.views.pages import page
 from credits.money import nano_to_dollars
 from credits.reports.balances import balance_of
 from inference.errors import InvalidRequest
+from inference.runs.first_tokens import first_tokens
 from inference.runs.usage import Amount, Usage
 from web.downloads import csv_lines, download
 
@@ -45,21 +44,24 @@ def show_overview(request: HttpRequest, team: str) -> HttpResponse:
     seat = get_seat(request, team)
     form = UsageForm(seat, request.GET)
     spent = _usage(form)
-    runs, older = usage.latest(form.runs(), _moment(request))
     context: dict[str, Any] = {
         "tab": "overview",
         "balance": balance_of(seat.team.pk),
         "form": form,
-        "runs": runs,
-        "older": older,
-        "is_older": "before" in request.GET,
         "asked": _asked(request),
     }
     if spent is None:
         return page(request, seat, "console/overview.html", context, status=400)
     by = form.cleaned_data["by"]
     names = group_names(seat, [group for group, _ in group_of(spent, by)], by)
-    context |= {"usage": spent, "chart": chart(spent, by, names), "by": by.value, "is_custom": _is_custom(form)}
+    waits = first_tokens(form.runs(), spent.span)
+    context |= {
+        "usage": spent,
+        "tiles": tiles(spent, waits),
+        "chart": chart(spent, by, names),
+        "by": by.value,
+        "is_custom": _is_custom(form),
+    }
     return page(request, seat, "console/overview.html", context)
 
 
@@ -108,12 +110,3 @@ def _asked(request: HttpRequest) -> str:
         if name not in UsageForm.base_fields or not kept[name]:
             del kept[name]
     return kept.urlencode()
-
-
-def _moment(request: HttpRequest) -> datetime | None:
-    """Return from where the list of runs goes on; None where that is not a moment."""
-    try:
-        moment = parse_datetime(request.GET.get("before", ""))
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None

@@ -26,12 +26,12 @@ def crowded(site: Site) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("crowded")
-@pytest.mark.parametrize("place", ["", "keys", "people", "billing", "billing/ledger", "billing/alerts"])
+@pytest.mark.parametrize("place", ["", "runs", "keys", "people", "billing", "billing/ledger", "billing/alerts"])
 def test_no_table_of_the_console_scrolls_sideways_on_a_phone(place: str, page: Page, chat: Chat) -> None:
     chat.ask("Hello")
     page.set_viewport_size(PHONE)
     page.goto(f"/console/teams/demo/{place}")
-    tables = page.locator(".table-scroll:has(.table-stack):visible")
+    tables = page.locator(".table-scroll:has(.table-stack, .table-runs):visible")
     expect(tables.first).to_be_visible()
     assert tables.evaluate_all(SCROLLED) == 0
     expect(tables.first.get_by_role("row").nth(1)).to_be_visible()

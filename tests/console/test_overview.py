@@ -8,12 +8,15 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Project, User
-from console.reports import usage
+from console.reports import runs as runs_page
 from console.reports.chart import HEIGHT, MAX_PARTS, OTHER, WIDTH, Chart, chart, group_of
+from console.reports.tiles import line
+from console.templatetags.money import short_dollars
 from credits import ledger
 from credits.models import Account, Hold
 from credits.reports.balances import balance_of
 from inference.models import Run
+from inference.runs.first_tokens import percentile
 from inference.runs.usage import Amount, Dimension, Span
 from inference.runs.usage import usage as summed
 from tests.console.conftest import Browser
@@ -23,6 +26,7 @@ from tests.console.scenes import Page, run
 pytestmark = pytest.mark.django_db
 
 URL = "/console/teams/acme/"
+RUNS = f"{URL}runs"
 
 
 def test_a_member_sees_his_own_runs_and_a_manager_everybodys(
@@ -31,17 +35,17 @@ def test_a_member_sees_his_own_runs_and_a_manager_everybodys(
     owner = project.team.members.get(memberships__role="owner")
     mine, theirs = run(project, member), run(project, owner)
     for user, sees_theirs in ((owner, True), (admin, True), (member, False)):
-        page = browser(user).get(URL).content.decode()
+        page = browser(user).get(RUNS).content.decode()
         assert f"req_{mine.pk}" in page
         assert (f"req_{theirs.pk}" in page) is sees_theirs
-    seen = browser(viewer).get(URL).content.decode()
+    seen = browser(viewer).get(RUNS).content.decode()
     assert mine.pk not in seen
     assert theirs.pk not in seen
 
 
 def test_nobody_sees_another_teams_runs(browser: Browser, owner: User, stranger: User) -> None:
     foreign = run(Project.objects.get(team__slug="elsewhere"), stranger)
-    page = browser(owner).get("/console/teams/acme/?project=inference")
+    page = browser(owner).get(f"{RUNS}?project=inference")
     assert page.status_code in (200, 404)
     assert foreign.pk not in page.content.decode()
 
@@ -163,6 +167,50 @@ def test_a_question_that_makes_no_sense_is_said_and_kept(
     assert browser(owner).get(f"{URL}usage.csv?{query}").status_code == 400
 
 
+def test_usage_begins_with_four_tiles(browser: Browser, owner: User, member: User, project: Project) -> None:
+    now = timezone.now()
+    for number in range(20):
+        made = run(project, member, cost_nano=100_000_001, at=now - timedelta(days=number % 2))
+        Run.objects.filter(pk=made.pk).update(first_token_at=made.started_at + timedelta(milliseconds=100 * number))
+    run(project, member, cost_nano=0, ending=Run.Ending.TIMEOUT)
+    client = browser(owner)
+    page = client.get(f"{URL}?days=7")
+    found = {tile.name: (tile.value, tile.exact, bool(tile.points)) for tile in page.context["tiles"]}
+    assert found == {
+        "Spent": ("$2.00", "$2.00000002", True),
+        "Requests": ("21", "", True),
+        "Errors": ("1", "", True),
+        "p95 to first token": ("1.8 s", "", True),
+    }
+    assert 'title="$2.00000002"' in page.content.decode()
+    assert client.get(f"{RUNS}?show=errors").content.decode().count("run-start") == 1
+    assert client.get(f"{RUNS}?show=x").status_code == 400
+
+
+def test_a_line_needs_two_days_and_a_percentile_a_value() -> None:
+    assert (line([3.0]), line([None, 2.0, None]), percentile([])) == ("", "", None)
+    assert line([0, 0, 0]) == "0,22 50,22 100,22"
+    assert line([0, None, 4]) == "0,22 100,2"
+    assert percentile([2.0, 1.0]) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("nano", "short"),
+    [
+        (0, "$0.00"),
+        (109_987_654_321, "$109.98"),
+        (1_000_000_000, "$1.00"),
+        (999_999_999, "$0.999"),
+        (222_000, "$0.000222"),
+        (12_345, "$0.0000123"),
+        (7, "$0.000000007"),
+        (-5_009_999_999, "-$5.00"),
+    ],
+)
+def test_amounts_are_short_where_they_are_read_in_passing(nano: int, short: str) -> None:
+    assert short_dollars(nano) == short
+
+
 def test_the_table_of_usage_has_what_one_may_see(owner: User, member: User, project: Project) -> None:
     key, _ = keys.create(name="=cmd", issuer=member, team=project.team)
     run(project, member, cost_nano=12_340, key=key.pk, cached_tokens=3, ending=Run.Ending.ENGINE_ERROR)
@@ -191,13 +239,13 @@ def test_the_table_of_usage_has_what_one_may_see(owner: User, member: User, proj
 
 def test_runs_go_on_a_page_further_without_a_gap(browser: Browser, member: User, project: Project) -> None:
     start = timezone.now() - timedelta(hours=1)
-    made = [run(project, member, at=start + timedelta(seconds=index)) for index in range(usage.RUNS_PER_PAGE + 3)]
-    first, older = usage.latest(Run.objects.all(), None)
-    second, oldest = usage.latest(Run.objects.all(), older)
+    made = [run(project, member, at=start + timedelta(seconds=index)) for index in range(runs_page.RUNS_PER_PAGE + 3)]
+    first, older = runs_page.latest(Run.objects.all(), None)
+    second, oldest = runs_page.latest(Run.objects.all(), older)
     assert [each.pk for each in first + second] == [each.pk for each in reversed(made)]
     assert oldest is None
     assert older is not None
-    page = browser(member).get(URL, {"before": older.isoformat()})
+    page = browser(member).get(RUNS, {"before": older.isoformat()})
     assert f"req_{made[0].pk}" in page.content.decode()
 
 
@@ -207,7 +255,7 @@ def test_runs_go_on_a_page_further_without_a_gap(browser: Browser, member: User,
 def test_a_nonsensical_question_gets_the_usual_page(
     browser: Browser, member: User, project: Project, query: str
 ) -> None:
-    assert browser(member).get(f"{URL}?{query}").status_code == 200
+    assert browser(member).get(f"{RUNS}?{query}").status_code == 200
 
 
 def test_an_overdue_hold_is_not_held_any_more(project: Project) -> None:
@@ -250,6 +298,7 @@ def test_no_page_has_anything_inline_or_from_elsewhere(
     place = member.memberships.get()
     pages = [
         URL,
+        RUNS,
         f"{URL}keys",
         f"{URL}people",
         f"{URL}people/{place.pk}/remove",

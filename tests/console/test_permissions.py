@@ -28,6 +28,7 @@ TABLE: list[Row] = [
     ("GET", "/console/", ("login", 302, 302, 302, 302, 302, 302)),
     ("GET", "/console/password", ("login", 200, 200, 200, 200, 200, 200)),
     ("GET", "/console/teams/acme/", ("login", 404, 200, 200, 200, 200, 200)),
+    ("GET", "/console/teams/acme/runs", ("login", 404, 200, 200, 200, 200, 200)),
     ("GET", "/console/teams/nowhere/", ("login", 404, 404, 404, 404, 404, 404)),
     ("POST", "/console/teams/acme/", (405, 405, 405, 405, 405, 405, 405)),
     ("GET", "/console/teams/acme/keys", ("login", 404, 200, 200, 200, 200, 200)),

@@ -79,6 +79,7 @@ SILENT: Final = {
     "/login/code",
     "/console/teams/<str:team>/",
     "/console/teams/<str:team>/usage.csv",
+    "/console/teams/<str:team>/runs",
     "/console/teams/<str:team>/receipts/<str:request_id>",
     "/console/teams/<str:team>/billing",
     "/console/teams/<str:team>/billing/budgets/add",
