@@ -7,8 +7,10 @@ from django.utils.text import capfirst
 
 from accounts import keys
 from accounts.models import Project, Team, User
+from credits.money import format_dollars
 from inference.models import Run
 from tests.console.conftest import Browser
+from tests.console.scenes import run
 from tests.console.spending import DOLLAR, grant, hold, release, spend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
@@ -54,6 +56,21 @@ def test_a_receipt_says_all_of_it(browser: Browser, owner: User, member: User, t
         "entry #2",
     ):
         assert words in page, words
+
+
+def test_a_receipt_shows_the_sum_that_its_cost_is(
+    browser: Browser, owner: User, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    # Of ten prompt tokens three from a cache, and five delivered: seven and three and five thousandths, rounded up.
+    price = run(project, member).price
+    parts = (7 * price.input_microcredits_per_mtok, 3 * price.cached_input_microcredits_per_mtok)
+    cost_nano = -(-(sum(parts) + 5 * price.output_microcredits_per_mtok) // 1_000)
+    ran = spend(project, member, cost_nano, held_nano=DOLLAR, cached_tokens=3)
+    page = browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+    assert f"7 \u00d7 $0.22/M + 3 \u00d7 $0.11/M + 5 \u00d7 $0.22/M = {format_dollars(cost_nano)}" in page
+    other = spend(project, member, cost_nano + 1, held_nano=DOLLAR, cached_tokens=3)
+    assert "/M =" not in browser(owner).get(f"{URL}/req_{other.pk}").content.decode()
 
 
 def test_a_request_without_a_receipt_is_told_of_as_one_that_is_anothers(
