@@ -29,7 +29,14 @@ COMMENT: Final = b":\n\n"
 STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
 
 
-class Writer(Protocol):
+class WholeWriter(Protocol):
+    """Turns all chunks of one run into a protocol's bytes."""
+
+    def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
+        """Write the whole answer."""
+
+
+class Writer(WholeWriter, Protocol):
     """Turns the chunks of one run into a protocol's bytes: the same ones, however often."""
 
     def opening(self) -> bytes:
@@ -43,9 +50,6 @@ class Writer(Protocol):
 
     def failure(self, problem: Problem, usage: Usage | None) -> bytes:
         """Write what closes an answer that broke off; ``usage`` is told where credits ended."""
-
-    def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
-        """Write the whole answer."""
 
 
 class Asked(Protocol):
@@ -120,11 +124,18 @@ class ApiHandler:
 
     def send(self, run: Run, asked: Asked, writer: Writer) -> None:
         """Send what comes of the run, streamed or whole."""
+        self._send(run, asked, writer, writer if asked.chat.stream else None)
+
+    def send_whole(self, run: Run, asked: Asked, writer: WholeWriter) -> None:
+        """Send what comes of a run that is never streamed."""
+        self._send(run, asked, writer, None)
+
+    def _send(self, run: Run, asked: Asked, writer: WholeWriter, stream: Writer | None) -> None:
         head = ignored_head(asked.ignored) if asked.ignored else {}
         if run.id != self.exchange.request_id:
             # It is that of an earlier request, and named in the body.
             head["idempotent-replayed"] = "true"
-        Sending(self, run, writer, head, streams=bool(asked.chat.stream)).begin()
+        Sending(self, run, writer, stream, head).begin()
 
     def refuse(self, error: Exception) -> None:
         """Tell why a run has nothing to be read."""
@@ -146,18 +157,21 @@ class Sending:
         "_problem",
         "_quiet_since",
         "_run",
-        "_streams",
+        "_stream",
         "_subscription",
         "_writer",
     )
 
-    def __init__(self, handler: ApiHandler, run: Run, writer: Writer, head: dict[str, str], *, streams: bool) -> None:
+    def __init__(
+        self, handler: ApiHandler, run: Run, writer: WholeWriter, stream: Writer | None, head: dict[str, str]
+    ) -> None:
         self._handler = handler
         self._exchange = handler.exchange
         self._run = run
         self._writer = writer
         self._head = head
-        self._streams = streams
+        # The same, of an answer that is streamed.
+        self._stream = stream
         # Of a whole answer, once it is there.
         self._chunks: Sequence[Chunk] = ()
         # What ended a stream that is told the usage of what was paid for.
@@ -168,21 +182,21 @@ class Sending:
     def begin(self) -> None:
         """Begin to send."""
         self._exchange.responder = self
-        if self._streams:
+        if self._stream:
             runtime = self._exchange.runtime
             self._quiet_since = runtime.loop.time()
             runtime.deadlines.watch(self)
-        self._subscription = self._run.subscribe(self, whole=not self._streams)
+        self._subscription = self._run.subscribe(self, whole=self._stream is None)
         self._subscription.resume()
 
     def chunks_came(self, first: int, chunks: Sequence[Chunk]) -> None:
         """Write chunks as they come, each batch in one write; keep a whole answer until it is settled."""
         exchange = self._exchange
-        if not self._streams:
+        if self._stream is None:
             self._chunks = chunks
             return
         opening = b"" if exchange.is_begun else self._open()
-        data = opening + self._writer.events(chunks)
+        data = opening + self._stream.events(chunks)
         if data and not exchange.is_over:
             self._quiet_since = exchange.runtime.loop.time()
             exchange.write(data)
@@ -213,21 +227,22 @@ class Sending:
             self._problem = problem
         else:
             # The status is long gone: the stream tells what happened, and ends.
+            assert self._stream, "a whole answer begins once it is there"
             self._leave()
-            exchange.finish(self._writer.failure(problem, None))
+            exchange.finish(self._stream.failure(problem, None))
 
     def run_settled(self, receipt: Receipt) -> None:
         """End the response: what was delivered is charged."""
-        exchange, writer, problem = self._exchange, self._writer, self._problem
+        exchange, stream, problem = self._exchange, self._stream, self._problem
         if exchange.is_over:
             return
         self._leave()
-        if not self._streams:
+        if stream is None:
             stopped = {"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {}
-            exchange.respond(200, writer.whole(self._chunks, receipt.usage), self._whole_head() | stopped)
+            exchange.respond(200, self._writer.whole(self._chunks, receipt.usage), self._whole_head() | stopped)
             return
         opening = b"" if exchange.is_begun else self._open()
-        exchange.finish(opening + (writer.failure(problem, receipt.usage) if problem else writer.ending(receipt.usage)))
+        exchange.finish(opening + (stream.failure(problem, receipt.usage) if problem else stream.ending(receipt.usage)))
 
     def client_left(self) -> None:
         """Let go of the run. A client that was cut has not read for too long."""
@@ -246,7 +261,8 @@ class Sending:
 
     def _open(self) -> bytes:
         self._exchange.begin(200, STREAM_TYPE, STREAM_HEAD | self._whole_head())
-        return self._writer.opening()
+        assert self._stream
+        return self._stream.opening()
 
     def _whole_head(self) -> dict[str, str]:
         """Say, too, that the answer was made to fit."""

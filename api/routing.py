@@ -5,8 +5,10 @@ from typing import Any, cast
 from django.urls import path
 
 from api.chat.completions import ChatCompletions
+from api.embeddings import Embeddings
 from api.exchange import ApiHandler
 from api.messages.handlers import Messages, TokenCount
+from api.rerank import Rerank
 from api.responses.handlers import Cancellation, InputItems, InputTokens, OneResponse, Responses
 from web.exchange import serve
 
@@ -17,6 +19,8 @@ def _at(address: str, handler: type[ApiHandler]) -> Any:
 
 http_urlpatterns = [
     _at("v1/chat/completions", ChatCompletions),
+    _at("v1/embeddings", Embeddings),
+    _at("v1/rerank", Rerank),
     _at("v1/responses", Responses),
     _at("v1/responses/input_tokens", InputTokens),
     _at("v1/responses/<str:name>", OneResponse),

@@ -203,3 +203,74 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     def wants_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+# --- What a model may be asked to read without answering a word ------------------------------------------------------
+# For the spine it is a chat that generates nothing: same checks, hold, queue, settlement, receipt. Only what was read
+# is charged, and the answer comes in one piece.
+
+Token = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Embedding(Struct, frozen=True, tag="embedding"):
+    """Texts, or texts as the model's own tokens, of each of which one vector is made."""
+
+    inputs: list[str] | list[list[Token]]
+    encoding: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+    @property
+    def texts(self) -> int:
+        """How many texts the model reads."""
+        return len(self.inputs)
+
+    def tokens(self, bytes_per_token: int) -> int:
+        """Return how many tokens the texts are, at so many bytes a token."""
+        return sum(_tokens(each, bytes_per_token) for each in self.inputs)
+
+
+class Ranking(Struct, frozen=True, tag="ranking"):
+    """Documents, each of which is read together with the query."""
+
+    query: str
+    documents: list[str]
+
+    @property
+    def texts(self) -> int:
+        """How many texts the model reads."""
+        return len(self.documents)
+
+    def tokens(self, bytes_per_token: int) -> int:
+        """Return how many tokens the texts are, at so many bytes a token."""
+        query = _tokens(self.query, bytes_per_token)
+        return sum(query + _tokens(each, bytes_per_token) for each in self.documents)
+
+
+class Reading(Chat, frozen=True, omit_defaults=True, kw_only=True):
+    """A request for what a model reads out of texts. It has no messages."""
+
+    task: Embedding | Ranking
+
+    @property
+    def completion_limit(self) -> int | None:
+        """Nothing is generated, and one token is as little as can be held."""
+        return 1
+
+    @property
+    def feature(self) -> str:
+        """What a model has to be listed with to be asked for this."""
+        return EMBEDDINGS if isinstance(self.task, Embedding) else RERANK
+
+
+EMBEDDINGS, RERANK = "embeddings", "rerank"
+# A model that is listed with one of these reads, and does not chat.
+READING_FEATURES = (EMBEDDINGS, RERANK)
+
+
+def reading(model: str, task: Embedding | Ranking, user: str | None = None) -> Reading:
+    """Return the request."""
+    return Reading(model=model, messages=[], task=task, user=user)
+
+
+def _tokens(text: str | list[int], bytes_per_token: int) -> int:
+    return len(text.encode()) // bytes_per_token if isinstance(text, str) else len(text)

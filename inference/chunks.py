@@ -48,6 +48,8 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     refusal: str | None = None
     # How many tokens the answer has up to here, from an engine whose every event is one and whose counts come last.
     tokens: int | None = None
+    # What a model that only reads gives back (``chat.Reading``): a vector or score for each text, as JSON.
+    result: str | None = None
 
     @property
     def has_output(self) -> bool:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Project, User
 from core import clock
 from credits.fields import AmountField, whole
+from inference.chat import READING_FEATURES
 
 # One thousand dollars per million tokens. A price above it is taken for a mistake in the unit.
 MAX_PRICE_MICROCREDITS_PER_MTOK = 1_000_000_000
@@ -19,7 +20,7 @@ FIRST_START = datetime(2000, 1, 1, tzinfo=UTC)
 LAST_START = datetime(2200, 1, 1, tzinfo=UTC)
 # What a model may read, and what it can do, by the names that most of them share.
 MODALITIES = ("text", "image", "audio", "video", "embedding")
-FEATURES = ("tools", "json_mode", "structured_output", "reasoning")
+FEATURES = ("tools", "json_mode", "structured_output", "reasoning", *READING_FEATURES)
 # More requests at once than any process could hold are a slip as well.
 MAX_CONCURRENCY = 100_000
 
@@ -83,6 +84,11 @@ class Model(models.Model):
     def owner(self) -> str:
         """The organisation in the id, as the Hub writes it."""
         return self.id.partition("/")[0] if "/" in self.id else ""
+
+    @property
+    def reads(self) -> list[str]:
+        """What it is for, if it does not chat (``inference.chat.Reading``)."""
+        return [feature for feature in READING_FEATURES if feature in self.features]
 
     @property
     def current_price(self) -> "Price | None":

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from api.messages.blocks import BlockTurns
 from inference.chat import Chat
-from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
-from web.chat import MAX_VALUES, chat_of, invalid, is_long
+from inference.errors import InvalidRequest, UnsupportedParameter
+from web.chat import chat_of, is_long, read_as
 from web.chat.origins import Origins
 from web.chat.tools import short_name
 
@@ -73,14 +73,7 @@ _decoder = msgspec.json.Decoder(MessagesRequest)
 
 def parse(body: bytes, *, is_count: bool = False) -> Asked:
     """Read a request body. A request that only counts tokens needs no ``max_tokens``. Raises InvalidRequest."""
-    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
-        raise InvalidRequest(f"At most {MAX_VALUES} values are accepted.")
-    try:
-        request = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    request = read_as(_decoder, body)
     for name in ("model", "messages") if is_count else ("model", "messages", "max_tokens"):
         if getattr(request, name) is None:
             raise InvalidRequest(f"{name}: Field required", param=name)

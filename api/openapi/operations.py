@@ -2,8 +2,10 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
+from api.embeddings import EmbeddingsRequest
 from api.messages.request import MessagesRequest
 from api.openapi import shapes
+from api.rerank import RerankRequest
 from api.responses.request import ResponseRequest
 from inference.chat import Chat
 
@@ -67,6 +69,16 @@ OPERATIONS: Final = (
         {200: (shapes.ChatCompletion,)},
         also=EVENTS,
         event=shapes.ChatCompletionChunk,
+        parameters=_RUN,
+    ),
+    Operation(
+        *("POST", "/v1/embeddings", "createEmbeddings", "Make a vector of each text", "Embeddings", EmbeddingsRequest),
+        {200: (shapes.EmbeddingList,)},
+        parameters=_RUN,
+    ),
+    Operation(
+        *("POST", "/v1/rerank", "rerank", "Rank documents for a query", "Embeddings", RerankRequest),
+        {200: (shapes.Ranking,)},
         parameters=_RUN,
     ),
     Operation(

@@ -162,6 +162,51 @@ class ChatCompletionChunk(Answer):
     service_tier: str | None = None
 
 
+# --- Embeddings ------------------------------------------------------------------------------------------------------
+
+
+class ReadUsage(Answer):
+    """Tokens that were read, and charged."""
+
+    prompt_tokens: Count
+    total_tokens: Count
+
+
+class EmbeddedText(Answer):
+    """A text's vector: numbers, or their bytes as 32-bit floats in base64."""
+
+    object: Literal["embedding"]
+    index: Count
+    embedding: list[float] | str
+
+
+class EmbeddingList(Answer):
+    """The vectors, in order of the inputs."""
+
+    object: Literal["list"]
+    data: list[EmbeddedText]
+    model: str
+    usage: ReadUsage
+
+
+class RankedDocument(Answer):
+    """A document's place among those that were sent, how well it answers the query, and its text if that was wanted."""
+
+    index: Count
+    relevance_score: float
+    document: dict[str, str] | None = None
+
+
+class Ranking(Answer):
+    """The documents, the best first."""
+
+    id: str
+    object: Literal["list"]
+    model: str
+    results: list[RankedDocument]
+    usage: ReadUsage
+
+
 # --- Responses -------------------------------------------------------------------------------------------------------
 
 

@@ -130,7 +130,7 @@ class OneResponse(ResponsesHandler):
             exchange.begin(200, STREAM_TYPE, STREAM_HEAD)
             exchange.finish(writer.opening() + writer.failure(Problem.of(failure), None))
         else:
-            Sending(self, run, writer, {}, streams=True).begin()
+            Sending(self, run, writer, writer, {}).begin()
 
 
 class Cancellation(ResponsesHandler):

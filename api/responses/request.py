@@ -8,8 +8,8 @@ from msgspec import Struct
 from api.responses.items import ItemTurns
 from api.responses.tools import Flattened, chosen, flatten
 from inference.chat import Chat
-from inference.errors import InvalidRequest, MalformedBody, UnsupportedParameter
-from web.chat import MAX_VALUES, chat_of, invalid, is_long
+from inference.errors import InvalidRequest, UnsupportedParameter
+from web.chat import chat_of, is_long, read_as
 from web.chat.origins import Origins
 
 Items = list[dict[str, Any]]
@@ -91,14 +91,7 @@ _decoder = msgspec.json.Decoder(ResponseRequest)
 
 def parse(body: bytes) -> ResponseRequest:
     """Read a request body. Raises InvalidRequest."""
-    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
-        raise InvalidRequest(f"At most {MAX_VALUES} values are accepted.")
-    try:
-        request = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    request = read_as(_decoder, body)
     for name in ("input", "instructions"):
         if is_long(getattr(request, name)):
             raise InvalidRequest("There are more items than are accepted.", param=name)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
 from inference.billing import prompt
-from inference.chat import Chat
+from inference.chat import Chat, Reading
 from inference.chunks import NOTHING, Chunk, Usage
 from inference.engines.base import Engine
 from inference.errors import EngineError
@@ -56,6 +56,8 @@ async def count(chunks: Sequence[Chunk], up_to: int, chat: Chat, engine: Engine 
     answer does not tell is estimated. An engine's counts that make no sense are no counts.
     """
     taken = chunks[:up_to]
+    if isinstance(chat, Reading):
+        return _read(taken, chat, sense)
     outputs = last = 0
     for number, chunk in enumerate(taken, start=1):
         if chunk.has_output:
@@ -74,6 +76,16 @@ async def count(chunks: Sequence[Chunk], up_to: int, chat: Chat, engine: Engine 
     if counts:
         return counts, Run.Counting.ENGINE
     return await _recount(taken, chat, engine, _Known.of(chunks, last, sense), sense)
+
+
+def _read(taken: Sequence[Chunk], reading: Reading, sense: Sense) -> Counted:
+    """Return the tokens that were read for a result, if it was delivered; each text fits the model's context."""
+    answer = next((chunk for chunk in taken if chunk.result is not None), None)
+    if answer is None:
+        return NOTHING, Run.Counting.ENGINE
+    if answer.usage and 1 <= answer.usage.prompt_tokens <= reading.task.texts * sense.prompt:
+        return answer.usage, Run.Counting.ENGINE
+    return Usage(prompt.estimate(reading, None), 0), Run.Counting.ESTIMATE
 
 
 def told(chunk: Chunk, sense: Sense = _ANY, outputs: int = 0) -> Usage | None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from inference.chat import Chat
+from inference.chat import Chat, Reading
 
 # An average of four bytes a token holds for English text in byte-level vocabularies.
 BYTES_PER_TOKEN = 4
@@ -34,12 +34,16 @@ class Overhead(msgspec.Struct, frozen=True):
 
 def bound(chat: Chat, overhead: Overhead) -> int:
     """Return the most tokens that a chat can be: no byte-level vocabulary makes more of a text than it has bytes."""
+    if isinstance(chat, Reading):
+        return chat.task.tokens(1) + chat.task.texts * overhead.plain
     structure = _structure(chat)
     return _message_tokens(chat, overhead.image, 1) + _written_bytes(structure) + overhead.template(chat)
 
 
 def estimate(chat: Chat, image_tokens: int | None) -> int:
     """Guess the tokens of a chat from its length; an image counts as much as one can."""
+    if isinstance(chat, Reading):
+        return max(1, chat.task.tokens(BYTES_PER_TOKEN))
     return max(1, _message_tokens(chat, image_tokens, BYTES_PER_TOKEN) + len(_structure(chat)) // BYTES_PER_TOKEN)
 
 

@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from core import changes, clock
 from inference.billing.pricing import Rates
 from inference.billing.prompt import Overhead
-from inference.chat import Chat
+from inference.chat import Chat, Reading
 from inference.errors import ModelNotFound, UnsupportedParameter
 from inference.models import Endpoint, Model, Price
 
@@ -47,9 +47,16 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
     overhead: Overhead
     endpoints: tuple[EndpointSnapshot, ...]
     prices: tuple[Rates, ...]
+    # Of what it may be listed with, that which says that it does not chat.
+    reads: tuple[str, ...] = ()
 
     def check(self, chat: Chat) -> None:
-        """Refuse what the model cannot read, whoever runs it. Raises UnsupportedParameter."""
+        """Refuse what the model cannot read or do, whoever runs it. Raises UnsupportedParameter."""
+        if isinstance(chat, Reading):
+            if chat.feature not in self.reads:
+                raise UnsupportedParameter(f"This model is not one for {chat.feature}.", param="model")
+        elif self.reads:
+            raise UnsupportedParameter(f"This model is for {' and '.join(self.reads)} alone.", param="model")
         if self.overhead.image is None:
             for _, path in chat.images():
                 raise UnsupportedParameter("This model reads text, and no images.", param=path)
@@ -108,7 +115,12 @@ def _load() -> dict[str, ModelSnapshot]:
     endpoints, prices = _endpoints(), _prices()
     return {
         model.id: ModelSnapshot(
-            model.id, model.context_tokens, _overhead(model), tuple(endpoints[model.id]), tuple(prices[model.id])
+            model.id,
+            model.context_tokens,
+            _overhead(model),
+            tuple(endpoints[model.id]),
+            tuple(prices[model.id]),
+            tuple(model.reads),
         )
         for model in Model.objects.exclude(lifecycle=Model.Lifecycle.RETIRED)
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import structs
 
-from inference.chat import Chat, Message
+from inference.chat import Chat, Embedding, Message, Reading
 from inference.chunks import Chunk, Usage
 from inference.engines.base import Description
 from inference.engines.checks import refuse_given
@@ -58,6 +58,8 @@ class LlamaCppEngine(OpenAIEngine):
         """Refuse what llama.cpp cannot do. Raises UnsupportedParameter."""
         super().check(chat)
         refuse_given(chat, _IGNORED)
+        if isinstance(chat, Reading) and isinstance(chat.task, Embedding) and chat.task.dimensions:
+            raise UnsupportedParameter("This model does not support dimensions.", param="dimensions")
         for schema, path in schemas_of(chat):
             try:
                 _with_whole_patterns(schema)
@@ -138,7 +140,7 @@ class LlamaCppEngine(OpenAIEngine):
         message = super().message(message)
         return structs.replace(message, role="system") if message.role == "developer" else message
 
-    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
+    def answer_reader(self, chat: Chat, max_tokens: int | None) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return LlamaCppReader(self._address, chat, max_tokens)
 

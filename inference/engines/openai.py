@@ -10,13 +10,15 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import UNSET, structs
 
-from inference.chat import Chat, Message, StreamOptions
-from inference.engines.base import Address, Description
+from inference.chat import Chat, Message, Reading, StreamOptions
+from inference.engines import reading
+from inference.engines.base import Address, Decoder, Description
 from inference.engines.checks import check_common
 from inference.engines.decoder import AnswerReader
 from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
 from inference.engines.load import SGLANG, VLLM, Load, Series, load_in
+from inference.engines.reading import ReadingDecoder
 from inference.errors import AskedAmiss, EngineError, EngineFailed, EngineTimeout
 from inference.transport.client import HttpClient, Request
 
@@ -108,9 +110,18 @@ class OpenAIEngine:
 
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer."""
+        if isinstance(chat, Reading):
+            body = reading.encode(chat, self._address.upstream_model)
+            return Request("POST", self._url(reading.path(chat)), self._headers, body)
         return Request("POST", self._url("/v1/chat/completions"), self._headers, self.encode(chat, max_tokens))
 
-    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
+    def decoder(self, chat: Chat, max_tokens: int | None = None) -> Decoder:
+        """Return what reads the answer."""
+        return (
+            ReadingDecoder(self._address, chat) if isinstance(chat, Reading) else self.answer_reader(chat, max_tokens)
+        )
+
+    def answer_reader(self, chat: Chat, max_tokens: int | None) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return AnswerReader(self._address, chat, max_tokens)
 

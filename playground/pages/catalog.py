@@ -28,7 +28,7 @@ def card(model_id: str) -> dict[str, Any] | None:
 
 def _cards(models: "QuerySet[Model]") -> list[dict[str, Any]]:
     prices = _prices()
-    priced = [model for model in models if model.pk in prices]
+    priced = [model for model in models if model.pk in prices and not model.reads]
     states = states_of([endpoint for model in priced for endpoint in model.endpoints.all()])
     return [_card(model, prices[model.pk], states) for model in priced]
 

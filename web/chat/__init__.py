@@ -6,7 +6,7 @@ left out and named (``tolerance``); a request without any of it is read at once,
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -25,6 +25,8 @@ MAX_TEMPLATE_KWARGS_BYTES = 16_384
 
 # A body of more values than this is not looked through a second time: each is an object in memory.
 MAX_VALUES = 500_000
+
+Request = TypeVar("Request")
 
 _decoder = msgspec.json.Decoder(Chat)
 _field = re.compile(r" - at `\$\.?(.*?)`$")
@@ -82,6 +84,18 @@ def decode(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise InvalidRequest("The body is a JSON object.")
     return fields
+
+
+def read_as(decoder: msgspec.json.Decoder[Request], body: bytes) -> Request:
+    """Read a body as a typed request. Raises InvalidRequest, with the path of the offending parameter."""
+    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
+        raise InvalidRequest(f"At most {MAX_VALUES} values are accepted.")
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}") from None
 
 
 def chat_of(fields: dict[str, Any], original: Callable[[str], str] = str) -> Chat:

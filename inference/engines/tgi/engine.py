@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, structs
 
-from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, TextFormat, TextPart, Tool, ToolCall
+from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, Reading, TextFormat, TextPart, Tool, ToolCall
 from inference.engines.base import Address, Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
@@ -48,6 +48,8 @@ class TgiEngine(OpenAIEngine):
 
     def check(self, chat: Chat) -> None:
         """Refuse what TGI cannot do. Raises UnsupportedParameter."""
+        if isinstance(chat, Reading):
+            raise UnsupportedParameter(f"TGI has no {chat.feature}.", param="model")
         super().check(chat)
         refuse_given(chat, _IGNORED + _TWISTED)
         if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
@@ -141,7 +143,7 @@ class TgiEngine(OpenAIEngine):
         """Return the error for a response that is not a success."""
         return tgi_error_for(self._address, status, body)
 
-    def decoder(self, chat: Chat, max_tokens: int | None = None) -> AnswerReader:
+    def answer_reader(self, chat: Chat, max_tokens: int | None) -> AnswerReader:
         """Return what reads the answer to a chat."""
         return TgiReader(self._address, chat, max_tokens)
 

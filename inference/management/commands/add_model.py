@@ -22,6 +22,7 @@ from inference.catalog.registration import (
     register,
     told_concurrency,
 )
+from inference.chat import READING_FEATURES
 from inference.engines import engine_for
 from inference.engines.base import Description, EndpointAddress
 from inference.errors import EngineError
@@ -59,6 +60,12 @@ class Command(BaseCommand):
         parser.add_argument("--context", type=_positive, metavar="TOKENS", help="prompt and answer together")
         parser.add_argument(
             "--modality", action="append", choices=MODALITIES, help="what it reads besides text; may be repeated"
+        )
+        parser.add_argument(
+            "--feature",
+            action="append",
+            choices=READING_FEATURES,
+            help="what it is for, if it does not chat; repeatable",
         )
         parser.add_argument("--no-check", action="store_true", help="do not ask the endpoint anything")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -112,6 +119,7 @@ def _listing(repo_id: str, options: dict[str, Any]) -> Listing:
         upstream_model=options["upstream_model"],
         concurrency=options["concurrency"],
         context_tokens=options["context"],
+        features=options["feature"] or [],
         modalities=options["modality"] and [each for each in MODALITIES if each in ("text", *options["modality"])],
     )
 
@@ -124,21 +132,22 @@ def _survey(listing: Listing) -> Survey:
     if not upstream and listing.kind != Endpoint.Kind.TGI:
         upstream = listing.model_id
     try:
-        return asyncio.run(_ask(EndpointAddress(listing.kind, listing.base_url, credential, upstream)))
+        address = EndpointAddress(listing.kind, listing.base_url, credential, upstream)
+        return asyncio.run(_ask(address, chats=not listing.features))
     except EngineError as error:
         asked = EndpointAddress(listing.kind, listing.base_url, credential, upstream or listing.model_id)
         fault = fault_of(asked, error)
         raise CommandError(f"{fault} --no-check adds it all the same.") from error
 
 
-async def _ask(address: EndpointAddress) -> Survey:
-    """Ask for a description, and measure what the chat template adds."""
+async def _ask(address: EndpointAddress, *, chats: bool) -> Survey:
+    """Ask for a description, and measure what the chat template adds, if it chats."""
     async with HttpClient() as http:
         engine = engine_for(address, http)
         description = await engine.describe()
         # Health and description may be open to everyone; this is not.
         await engine.count_text("a")
-        return Survey(description, await measure(engine))
+        return Survey(description, await measure(engine) if chats else Template())
 
 
 def _card(repo_id: str) -> tuple[Card | None, list[str]]:
@@ -166,7 +175,8 @@ def _completed(listing: Listing, survey: Survey, card: Card | None) -> Listing:
         endpoint_context_tokens=description.context_tokens,
         template=survey.template,
         modalities=listing.modalities or (card.modalities if card else None) or _modalities(description),
-        features=[*(card.features if card else []), *_FEATURES[listing.kind], *description.features],
+        features=listing.features
+        or [*(card.features if card else []), *_FEATURES[listing.kind], *description.features],
         description=(card.description or None) if card else None,
         license=(card.license[:60] or None) if card else None,
         parameters_total=card.parameters_total if card else None,

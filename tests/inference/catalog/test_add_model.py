@@ -177,3 +177,10 @@ def test_adapters_that_are_served_too_are_named(capsys: pytest.CaptureFixture[st
         notes = add_model(server.url, kind="vllm", capsys=capsys)["notes"]
         assert any("adapters too: poet." in note for note in notes)
         assert not add_model(server.url, "--upstream-model=poet", kind="vllm", capsys=capsys)["is_new_model"]
+
+
+def test_a_model_that_does_not_chat_is_listed_for_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeOpenAI(owned_by="vllm") as server:
+        add_model(server.url, "--feature=embeddings", kind="openai", capsys=capsys)
+    assert not [request for request in server.requests if request.path == "/v1/chat/completions"]
+    assert Model.objects.get().features == ["embeddings"]
