@@ -5,6 +5,7 @@ from typing import Any, cast
 from django.urls import path
 
 from api.chat.completions import ChatCompletions
+from api.completions import Completions
 from api.embeddings import Embeddings
 from api.exchange import ApiHandler
 from api.messages.handlers import Messages, TokenCount
@@ -19,6 +20,7 @@ def _at(address: str, handler: type[ApiHandler]) -> Any:
 
 http_urlpatterns = [
     _at("v1/chat/completions", ChatCompletions),
+    _at("v1/completions", Completions),
     _at("v1/embeddings", Embeddings),
     _at("v1/rerank", Rerank),
     _at("v1/responses", Responses),

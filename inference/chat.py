@@ -205,11 +205,22 @@ class Chat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
+# --- What a model may be asked for besides an answer to messages -----------------------------------------------------
+
+Token = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Continuation(Chat, frozen=True, omit_defaults=True, kw_only=True):
+    """A request for the text that follows a prompt, or stands between it and a suffix. It has no messages."""
+
+    messages: list[Message] = []
+    prompt: str | list[Token]
+    suffix: str | None = None
+
+
 # --- What a model may be asked to read without answering a word ------------------------------------------------------
 # For the spine it is a chat that generates nothing: same checks, hold, queue, settlement, receipt. Only what was read
 # is charged, and the answer comes in one piece.
-
-Token = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class Embedding(Struct, frozen=True, tag="embedding"):
@@ -249,6 +260,7 @@ class Ranking(Struct, frozen=True, tag="ranking"):
 class Reading(Chat, frozen=True, omit_defaults=True, kw_only=True):
     """A request for what a model reads out of texts. It has no messages."""
 
+    messages: list[Message] = []
     task: Embedding | Ranking
 
     @property
@@ -269,7 +281,7 @@ READING_FEATURES = (EMBEDDINGS, RERANK)
 
 def reading(model: str, task: Embedding | Ranking, user: str | None = None) -> Reading:
     """Return the request."""
-    return Reading(model=model, messages=[], task=task, user=user)
+    return Reading(model=model, task=task, user=user)
 
 
 def _tokens(text: str | list[int], bytes_per_token: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
+from api.completions import CompletionsRequest
 from api.embeddings import EmbeddingsRequest
 from api.messages.request import MessagesRequest
 from api.openapi import shapes
@@ -69,6 +70,14 @@ OPERATIONS: Final = (
         {200: (shapes.ChatCompletion,)},
         also=EVENTS,
         event=shapes.ChatCompletionChunk,
+        parameters=_RUN,
+    ),
+    Operation(
+        *("POST", "/v1/completions", "createCompletion", "Continue a prompt, whole or as a stream", "Completions"),
+        CompletionsRequest,
+        {200: (shapes.TextCompletion,)},
+        also=EVENTS,
+        event=shapes.TextCompletion,
         parameters=_RUN,
     ),
     Operation(

@@ -162,6 +162,29 @@ class ChatCompletionChunk(Answer):
     service_tier: str | None = None
 
 
+# --- Completions -----------------------------------------------------------------------------------------------------
+
+
+class TextChoice(Answer):
+    """A text that follows the prompt; in a stream, a piece of it."""
+
+    index: Count
+    text: str
+    logprobs: None
+    finish_reason: str | None
+
+
+class TextCompletion(Answer):
+    """A prompt's continuation, or one event of its stream, which ends with ``[DONE]``."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: Count
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | None = None
+
+
 # --- Embeddings ------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
 from inference.billing import prompt
-from inference.chat import Chat, Reading
+from inference.chat import Chat, Continuation, Reading
 from inference.chunks import NOTHING, Chunk, Usage
 from inference.engines.base import Engine
 from inference.errors import EngineError
@@ -46,7 +46,19 @@ class TokenCounter:
 
     async def count_prompt(self) -> int | None:
         """Count the templated prompt; None where the engine has no way to tell. Raises EngineError."""
-        return await self.engine.count_prompt(self.chat)
+        return await count_prompt(self.engine, self.chat)
+
+
+async def count_prompt(engine: Engine, chat: Chat) -> int | None:
+    """Count what the model reads; None where the engine has no way to tell. Raises EngineError."""
+    if isinstance(chat, Reading) or (isinstance(chat, Continuation) and chat.suffix):
+        # Its bound is close: it is made of plain texts.
+        return None
+    if isinstance(chat, Continuation):
+        counted = await engine.count_text(chat.prompt) if isinstance(chat.prompt, str) else len(chat.prompt)
+        # Most servers begin a text with a token of its own.
+        return counted + 1 if counted is not None else None
+    return await engine.count_prompt(chat)
 
 
 async def count(chunks: Sequence[Chunk], up_to: int, chat: Chat, engine: Engine | None, sense: Sense = _ANY) -> Counted:
@@ -156,7 +168,7 @@ async def _recount(taken: Sequence[Chunk], chat: Chat, engine: Engine | None, kn
     if engine:
         try:
             completion = known.tokens or await engine.count_text(text)
-            prompted = await engine.count_prompt(chat) if prompted is None else prompted
+            prompted = await count_prompt(engine, chat) if prompted is None else prompted
         except EngineError:
             logger.warning("the engine could not count what it delivered")
     completion = known.tokens or completion

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from accounts.caller import Caller
 from credits import ledger
 from inference.billing import prompt
-from inference.billing.counting import TokenCounter
+from inference.billing.counting import TokenCounter, count_prompt
 from inference.billing.funds import Funds, GrowingFunds, Quote
 from inference.billing.pricing import Rates
 from inference.catalog.snapshots import ModelSnapshot
-from inference.chat import Chat, Reading
+from inference.chat import Chat
 from inference.engines.base import Engine
 from inference.errors import EngineError, EngineRefused
 from inference.limits import Limits
@@ -125,12 +125,9 @@ async def hold_what_there_is(need: Need, engines: Sequence[Engine]) -> tuple[Nee
 
 async def _counted(chat: Chat, engines: Sequence[Engine]) -> int | None:
     """Return the tokens of the prompt as an engine counts them; None if none can."""
-    if isinstance(chat, Reading):
-        # Its bound is close: it is made of plain texts.
-        return None
     for engine in engines:
         try:
-            prompt_tokens = await engine.count_prompt(chat)
+            prompt_tokens = await count_prompt(engine, chat)
         except EngineRefused:
             # So would the others.
             break

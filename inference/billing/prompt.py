@@ -2,10 +2,13 @@
 
 import msgspec
 
-from inference.chat import Chat, Reading
+from inference.chat import Chat, Continuation, Reading
 
 # An average of four bytes a token holds for English text in byte-level vocabularies.
 BYTES_PER_TOKEN = 4
+
+# What servers put before a plain prompt, and around its suffix.
+_MARKS = 8
 
 # As wide as templates indent the tools that they write into a prompt.
 _INDENT = 4
@@ -36,6 +39,8 @@ def bound(chat: Chat, overhead: Overhead) -> int:
     """Return the most tokens that a chat can be: no byte-level vocabulary makes more of a text than it has bytes."""
     if isinstance(chat, Reading):
         return chat.task.tokens(1) + chat.task.texts * overhead.plain
+    if isinstance(chat, Continuation):
+        return _continued(chat, 1) + _MARKS
     structure = _structure(chat)
     return _message_tokens(chat, overhead.image, 1) + _written_bytes(structure) + overhead.template(chat)
 
@@ -44,7 +49,15 @@ def estimate(chat: Chat, image_tokens: int | None) -> int:
     """Guess the tokens of a chat from its length; an image counts as much as one can."""
     if isinstance(chat, Reading):
         return max(1, chat.task.tokens(BYTES_PER_TOKEN))
+    if isinstance(chat, Continuation):
+        return max(1, _continued(chat, BYTES_PER_TOKEN))
     return max(1, _message_tokens(chat, image_tokens, BYTES_PER_TOKEN) + len(_structure(chat)) // BYTES_PER_TOKEN)
+
+
+def _continued(chat: Continuation, bytes_per_token: int) -> int:
+    """Measure what is continued, and what follows behind it."""
+    prompt = len(chat.prompt.encode()) // bytes_per_token if isinstance(chat.prompt, str) else len(chat.prompt)
+    return prompt + len((chat.suffix or "").encode()) // bytes_per_token
 
 
 def _message_tokens(chat: Chat, image_tokens: int | None, bytes_per_token: int) -> int:

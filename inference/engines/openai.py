@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import UNSET, structs
 
-from inference.chat import Chat, Message, Reading, StreamOptions
+from inference.chat import Chat, Continuation, Message, Reading, StreamOptions
 from inference.engines import reading
 from inference.engines.base import Address, Decoder, Description
 from inference.engines.checks import check_common
@@ -19,7 +19,7 @@ from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
 from inference.engines.load import SGLANG, VLLM, Load, Series, load_in
 from inference.engines.reading import ReadingDecoder
-from inference.errors import AskedAmiss, EngineError, EngineFailed, EngineTimeout
+from inference.errors import AskedAmiss, EngineError, EngineFailed, EngineTimeout, UnsupportedParameter
 from inference.transport.client import HttpClient, Request
 
 # A health check may run a real generation: TGI's does after an error.
@@ -96,9 +96,16 @@ class OpenAIEngine:
         check_common(chat)
 
     async def meet(self, chat: Chat) -> None:
-        """Learn whose server it is, if that is not known yet."""
+        """Learn whose server it is, if that is not known yet. Raises UnsupportedParameter."""
         if self._server is None:
             await self._introduce()
+        if isinstance(chat, Continuation) and not self.continues:
+            raise UnsupportedParameter("This model is not known to continue plain prompts.", param="prompt")
+
+    @property
+    def continues(self) -> bool:
+        """Whether it has /v1/completions: one that has not would look broken."""
+        return bool(self._server)
 
     def salted(self, chat: Chat, salt: str) -> Chat:
         """Return the chat with a salt, which goes into vLLM's and SGLang's cache of prefixes; elsewhere as it is."""
@@ -110,6 +117,9 @@ class OpenAIEngine:
 
     def request(self, chat: Chat, max_tokens: int | None) -> Request:
         """Return what to send for an answer."""
+        if isinstance(chat, Continuation):
+            body = _continuing(self.encode(chat, max_tokens))
+            return Request("POST", self._url("/v1/completions"), self._headers, body)
         if isinstance(chat, Reading):
             body = reading.encode(chat, self._address.upstream_model)
             return Request("POST", self._url(reading.path(chat)), self._headers, body)
@@ -285,6 +295,14 @@ class OpenAIEngine:
         if status in _NO_SUCH_PATH:
             return None
         return self._answered(f"POST {self._url('/tokenize')}", status, answer, _Counted).count
+
+
+def _continuing(body: bytes) -> bytes:
+    """Return the body of a chat without messages in the words of /v1/completions."""
+    fields = msgspec.json.decode(body)
+    limit = fields.pop("max_completion_tokens", None)
+    fields |= {"max_tokens": limit} if limit else {}
+    return msgspec.json.encode({name: value for name, value in fields.items() if name != "messages"})
 
 
 class _Model(msgspec.Struct):

@@ -5,7 +5,18 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, structs
 
-from inference.chat import Chat, ImagePart, JsonSchemaFormat, Message, Reading, TextFormat, TextPart, Tool, ToolCall
+from inference.chat import (
+    Chat,
+    Continuation,
+    ImagePart,
+    JsonSchemaFormat,
+    Message,
+    Reading,
+    TextFormat,
+    TextPart,
+    Tool,
+    ToolCall,
+)
 from inference.engines.base import Address, Description
 from inference.engines.checks import refuse_given
 from inference.engines.decoder import AnswerReader
@@ -50,6 +61,8 @@ class TgiEngine(OpenAIEngine):
         """Refuse what TGI cannot do. Raises UnsupportedParameter."""
         if isinstance(chat, Reading):
             raise UnsupportedParameter(f"TGI has no {chat.feature}.", param="model")
+        if isinstance(chat, Continuation):
+            raise UnsupportedParameter("This model does not continue plain prompts.", param="prompt")
         super().check(chat)
         refuse_given(chat, _IGNORED + _TWISTED)
         if isinstance(chat.stop, list) and len(chat.stop) > MAX_STOPS:
