@@ -82,7 +82,7 @@ def test_what_is_not_done_is_refused_by_name(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_prompt_is_continued_and_charged(client: OpenAI, continuing: FakeContinuing, funded: Team) -> None:
+def test_a_prompt_is_continued_and_charged(continuing: FakeContinuing, client: OpenAI, funded: Team) -> None:
     found = client.completions.create(model=MODEL, prompt=PROMPT, max_tokens=2, suffix="fox", echo=True)
     assert (found.choices[0].text, found.choices[0].finish_reason) == (PROMPT + "The quick", "length")
     assert found.usage
@@ -95,7 +95,7 @@ def test_a_prompt_is_continued_and_charged(client: OpenAI, continuing: FakeConti
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_continuation_is_streamed(client: OpenAI, continuing: FakeContinuing, funded: Team) -> None:
+def test_a_continuation_is_streamed(continuing: FakeContinuing, client: OpenAI, funded: Team) -> None:
     options = {"include_usage": True}
     chunks = list(client.completions.create(model=MODEL, prompt=PROMPT, stream=True, stream_options=options))  # type: ignore[call-overload]
     assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == "".join(WORDS)
@@ -106,7 +106,7 @@ def test_a_continuation_is_streamed(client: OpenAI, continuing: FakeContinuing, 
 
 @pytest.mark.django_db(transaction=True)
 def test_servers_that_may_not_know_the_address_are_not_asked(
-    client: OpenAI, continuing: FakeContinuing, funded: Team
+    continuing: FakeContinuing, client: OpenAI, funded: Team
 ) -> None:
     continuing.owned_by = ""
     with pytest.raises(openai.BadRequestError) as refused:

@@ -56,7 +56,7 @@ def test_other_inputs_are_refused_by_name(wrong: Any, param: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_each_text_has_a_vector_and_what_was_read_is_charged(
-    client: OpenAI, raw: httpx2.Client, reader: FakeReader, funded: Team
+    reader: FakeReader, client: OpenAI, raw: httpx2.Client, funded: Team
 ) -> None:
     # The official client asks for base64 of itself.
     found = client.embeddings.create(model=MODEL, input=TEXTS)
@@ -73,7 +73,7 @@ def test_each_text_has_a_vector_and_what_was_read_is_charged(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("knows_base64", [True, False])
 def test_vectors_are_written_as_they_are_wanted(
-    client: OpenAI, reader: FakeReader, funded: Team, knows_base64: bool
+    reader: FakeReader, client: OpenAI, funded: Team, knows_base64: bool
 ) -> None:
     reader.knows_base64 = knows_base64
     for encoding in ("float", "base64"):
@@ -82,7 +82,7 @@ def test_vectors_are_written_as_they_are_wanted(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_an_engine_does_not_count_is_estimated(client: OpenAI, reader: FakeReader, funded: Team) -> None:
+def test_what_an_engine_does_not_count_is_estimated(reader: FakeReader, client: OpenAI, funded: Team) -> None:
     reader.tells_usage = False
     found = client.embeddings.create(model=MODEL, input=["a" * 40, "b" * 40])
     assert found.usage.prompt_tokens == 20
@@ -91,7 +91,7 @@ def test_what_an_engine_does_not_count_is_estimated(client: OpenAI, reader: Fake
 
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_without_a_vector_for_each_text_is_a_failure_and_free(
-    client: OpenAI, reader: FakeReader, funded: Team
+    reader: FakeReader, client: OpenAI, funded: Team
 ) -> None:
     reader.script.response = (200, "application/json", b'{"data":[{"index":1,"embedding":[1.0]}]}')
     with pytest.raises(openai.InternalServerError):
@@ -100,7 +100,7 @@ def test_an_answer_without_a_vector_for_each_text_is_a_failure_and_free(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_model_chats_or_makes_vectors_and_says_which(client: OpenAI, reader: FakeReader, funded: Team) -> None:
+def test_a_model_chats_or_makes_vectors_and_says_which(reader: FakeReader, client: OpenAI, funded: Team) -> None:
     register(reader, Endpoint.Kind.OPENAI, model_id="other/chats", upstream_model="org/model")
     with pytest.raises(openai.BadRequestError, match="embeddings and rerank alone") as refused:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hello"}])
@@ -113,7 +113,7 @@ def test_a_model_chats_or_makes_vectors_and_says_which(client: OpenAI, reader: F
 
 @pytest.mark.django_db(transaction=True)
 def test_a_repeated_key_gets_the_same_vectors_charged_once(
-    raw: httpx2.Client, reader: FakeReader, funded: Team
+    reader: FakeReader, raw: httpx2.Client, funded: Team
 ) -> None:
     body, head = {"model": MODEL, "input": TEXTS}, {"Idempotency-Key": "once"}
     first, second = (raw.post("/v1/embeddings", json=body, headers=head) for _ in range(2))
@@ -123,7 +123,7 @@ def test_a_repeated_key_gets_the_same_vectors_charged_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_credits_are_held_before_anything_is_read(client: OpenAI, reader: FakeReader, team: Team) -> None:
+def test_credits_are_held_before_anything_is_read(reader: FakeReader, client: OpenAI, team: Team) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
         client.embeddings.create(model=MODEL, input="hello")
     assert (refused.value.status_code, refused.value.code) == (402, "insufficient_quota")
@@ -131,7 +131,7 @@ def test_credits_are_held_before_anything_is_read(client: OpenAI, reader: FakeRe
 
 
 @pytest.mark.django_db(transaction=True)
-def test_documents_are_ranked_by_a_query(raw: httpx2.Client, reader: FakeReader, funded: Team) -> None:
+def test_documents_are_ranked_by_a_query(reader: FakeReader, raw: httpx2.Client, funded: Team) -> None:
     documents = ["a lazy dog", {"text": "the quick fox"}, "a quick dog"]
     body = {"model": MODEL, "query": "quick fox", "documents": documents, "top_n": 2, "return_documents": True}
     answered = raw.post("/v1/rerank", json=body)
