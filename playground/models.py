@@ -7,7 +7,12 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Project, User
-from playground.limits import MAX_MODEL_CHARACTERS, MAX_TAB_CHARACTERS, MAX_TITLE_CHARACTERS
+from playground.limits import (
+    MAX_MODEL_CHARACTERS,
+    MAX_TAB_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    MAX_TOOL_CALL_ID_CHARACTERS,
+)
 
 # What ``core.changes`` calls a change of what a page shows of a conversation.
 TOPIC = "conversations"
@@ -45,6 +50,9 @@ class Conversation(models.Model):
     version = models.PositiveIntegerField(
         default=1, db_default=1, help_text="Counts the changes of what a page shows, the draft aside."
     )
+    # Conversations that stand side by side share a group, each with its place in it; the first one is listed.
+    group = models.UUIDField(null=True, blank=True, db_index=True)
+    column = models.PositiveSmallIntegerField(default=0, db_default=0)
     deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -61,6 +69,13 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return self.title or str(self.id)
 
+    def columns(self) -> "list[Conversation]":
+        """Return the conversations that stand side by side with this one, in order; itself alone where it is alone."""
+        if self.group is None:
+            return [self]
+        found = Conversation.objects.filter(user=self.user_id, group=self.group)
+        return list(found.select_related("project__team").order_by("column", "created_at"))
+
 
 class Message(models.Model):
     """One turn of a conversation."""
@@ -68,8 +83,11 @@ class Message(models.Model):
     class Role(models.TextChoices):
         """Who speaks."""
 
+        SYSTEM = "system"
+        DEVELOPER = "developer"
         USER = "user"
         ASSISTANT = "assistant"
+        TOOL = "tool"
 
     class State(models.TextChoices):
         """How far an answer came. A running one whose run no longer lives counts as stopped."""
@@ -87,6 +105,12 @@ class Message(models.Model):
     role = models.CharField(max_length=9, choices=Role.choices)
     content = models.TextField(blank=True)
     reasoning = models.TextField(blank=True)
+    # OpenAI's shapes: what an answer calls, which call a tool's turn answers, how likely each token was.
+    tool_calls = models.JSONField(null=True, blank=True)
+    tool_call_id = models.CharField(max_length=MAX_TOOL_CALL_ID_CHARACTERS, blank=True, default="", db_default="")
+    logprobs = models.JSONField(null=True, blank=True)
+    # The ids of the conversation's images that it shows, in order.
+    images = models.JSONField(default=list, blank=True, db_default=models.Value([], models.JSONField()))
     state = models.CharField(max_length=8, choices=State.choices, default=State.COMPLETE)
     run = models.CharField(max_length=32, blank=True, db_index=True, help_text="Id of the run that made the answer.")
     # The settings that the answer was asked for with, so that its request can be shown after they changed.
@@ -125,3 +149,17 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft of {self.conversation_id} in tab {self.tab}"
+
+
+class Image(models.Model):
+    """A picture that was put into a conversation, as it is sent to the model."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="pictures")
+    media_type = models.CharField(max_length=20)
+    content = models.BinaryField()
+    name = models.CharField(max_length=MAX_TITLE_CHARACTERS, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)

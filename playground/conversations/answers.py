@@ -18,8 +18,9 @@ from inference.runs.spine import LiveRun
 from inference.runtime import Runtime
 from playground import access, peers
 from playground.conversations import claims, progress, store
+from playground.conversations.assembly import said
 from playground.conversations.branches import Turn
-from playground.conversations.forms import Regenerate, Send
+from playground.conversations.forms import Asking
 from playground.conversations.serializers import message_json
 from playground.errors import AnswerNotSaved, SignedOut, error_json
 from playground.limits import OUTCOME_SECONDS
@@ -48,7 +49,7 @@ class Kept:
 _kept: dict[str, Kept] = {}
 
 
-async def ask(runtime: Runtime, user: User, session: str | None, form: Send | Regenerate) -> Kept:
+async def ask(runtime: Runtime, user: User, session: str | None, form: Asking) -> Kept:
     """Append a turn to a conversation and start its run. Raises DomainError, with nothing changed.
 
     The run does not outlive the session that asks, unless someone else reads it.
@@ -104,7 +105,7 @@ async def drain() -> None:
 async def _keep(run: LiveRun, turn: Turn, session: str | None) -> dict[str, Any]:
     """Wait for the end of a run, write it down, and return the frame that tells it."""
     watching = asyncio.create_task(_watch_login(run, session), name=f"login of {run.id}")
-    saving = asyncio.create_task(progress.save(run.buffer, turn.answer.pk), name=f"progress of {run.id}")
+    saving = asyncio.create_task(progress.save(run.buffer, turn), name=f"progress of {run.id}")
     try:
         await run.ended()
         request_log.socket_run(run, SOCKET_PATH)
@@ -145,9 +146,8 @@ async def _conclude(run: LiveRun, turn: Turn) -> dict[str, Any]:
     if error and not chunks and not isinstance(error, EngineError):
         # Refused, not failed: as if it had never been sent, and the text is not lost.
         return _failed(run, error, None, await _withdraw(turn))
-    content, reasoning = progress.texts(chunks)
     try:
-        message = message_json(await progress.conclude(turn, run.receipt, content, reasoning, error))
+        message = message_json(await progress.conclude(turn, run.receipt, said(chunks), error))
     except DatabaseError:
         logger.exception("the answer of run %s could not be written down", run.id)
         unsaved = {**message_json(turn.answer), "error": error_json(AnswerNotSaved(), run.id)}

@@ -21,6 +21,9 @@ def delete_conversation(user: User, pk: UUID) -> datetime:
     conversation = store.locked(user, pk)
     moment = timezone.now()
     conversation.messages.update(deleted_at=moment)
+    # The next column, if there are others, is listed in its place.
+    for place, other in enumerate(each for each in conversation.columns() if each.pk != conversation.pk):
+        Conversation.objects.filter(pk=other.pk).update(column=place)
     conversation.deleted_at = moment
     conversation.version += 1
     conversation.save(update_fields=["deleted_at", "version"])

@@ -1,7 +1,7 @@
 """What browsers send, over HTTP and over the socket, read into types at the edge."""
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from inference.errors import InvalidRequest, MalformedBody
 from playground import limits
-from playground.conversations.requests import PARAMETERS, encode
+from playground.conversations.requests import SETTABLE, encode
 from playground.errors import NotFound
 from web.chat import parse
 
@@ -20,9 +20,9 @@ RunId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Reference = Annotated[str, Meta(max_length=64)]
 SystemPrompt = Annotated[str, Meta(max_length=limits.MAX_SYSTEM_PROMPT_CHARACTERS)]
 Draft = Annotated[str, Meta(max_length=limits.MAX_DRAFT_CHARACTERS)]
+Images = Annotated[list[UUID], Meta(max_length=limits.MAX_IMAGES_PER_MESSAGE)]
 Tab = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TAB_CHARACTERS)]
 Version = Annotated[int, Meta(ge=0)]
-Content = Annotated[str, Meta(min_length=1, max_length=limits.MAX_CONTENT_CHARACTERS)]
 
 
 class NewConversation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +65,54 @@ class Restored(Struct, frozen=True, forbid_unknown_fields=True):
     head: UUID | None = None
 
 
+class CalledFunction(Struct, frozen=True, forbid_unknown_fields=True):
+    """A function that is called, with its arguments as JSON text."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    arguments: Annotated[str, Meta(max_length=limits.MAX_CONTENT_CHARACTERS)]
+
+
+class Call(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool call, in OpenAI's shape."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TOOL_CALL_ID_CHARACTERS)]
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the call as it is stored and sent."""
+        made: dict[str, Any] = msgspec.to_builtins(self)
+        return made
+
+
+class NewMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """A turn to add, or to write anew beside ``replaces``; nobody is asked."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[str, Meta(max_length=limits.MAX_CONTENT_CHARACTERS)] = ""
+    images: Images = []
+    tool_calls: Annotated[list[Call], Meta(max_length=128)] = []
+    tool_call_id: Annotated[str, Meta(max_length=limits.MAX_TOOL_CALL_ID_CHARACTERS)] = ""
+    replaces: UUID | None = None
+    seen: Version | None = None
+    # Whether it was typed into the composer, whose draft it then is no longer.
+    is_draft: bool = False
+    tab: Tab | None = None
+
+
+class NewColumns(Struct, frozen=True, forbid_unknown_fields=True):
+    """Columns to set beside a conversation, each with its model."""
+
+    models: Annotated[list[ModelId], Meta(min_length=1, max_length=limits.MAX_COLUMNS - 1)]
+
+
+class NewImage(Struct, frozen=True, forbid_unknown_fields=True):
+    """A picture, as a data URL."""
+
+    url: Annotated[str, Meta(max_length=limits.MAX_IMAGE_BYTES * 4 // 3 + 64)]
+    name: Annotated[str, Meta(max_length=1_000)] = ""
+
+
 class Recovered(Struct, frozen=True, forbid_unknown_fields=True):
     """What a page had read of an answer."""
 
@@ -80,10 +128,11 @@ class Send(Struct, frozen=True, tag="send"):
 
     ref: Reference
     conversation: UUID
-    content: Content
+    content: Annotated[str, Meta(max_length=limits.MAX_CONTENT_CHARACTERS)]
     replaces: UUID | None = None
     seen: Version | None = None
     tab: Tab | None = None
+    images: Images = []
 
 
 class Regenerate(Struct, frozen=True, tag="regenerate"):
@@ -92,6 +141,14 @@ class Regenerate(Struct, frozen=True, tag="regenerate"):
     ref: Reference
     conversation: UUID
     message: UUID
+    seen: Version | None = None
+
+
+class Answer(Struct, frozen=True, tag="answer"):
+    """Have the conversation answered as it stands; an answer at its end is gone on with."""
+
+    ref: Reference
+    conversation: UUID
     seen: Version | None = None
 
 
@@ -115,13 +172,18 @@ class Watch(Struct, frozen=True, tag="watch"):
     conversations: Annotated[list[UUID], Meta(max_length=limits.MAX_CONVERSATIONS_WATCHED)] = []
 
 
-Frame = Send | Regenerate | Stop | Attach | Watch
+Asking = Send | Regenerate | Answer
+Frame = Asking | Stop | Attach | Watch
 
 read_conversation = msgspec.json.Decoder(NewConversation)
 read_unsaved = msgspec.json.Decoder(UnsavedConversation)
 read_changes = msgspec.json.Decoder(Changes)
 read_shown = msgspec.json.Decoder(Shown)
 read_restored = msgspec.json.Decoder(Restored)
+read_message = msgspec.json.Decoder(NewMessage)
+read_columns = msgspec.json.Decoder(NewColumns)
+read_parameters = msgspec.json.Decoder(dict[str, Any])
+read_image = msgspec.json.Decoder(NewImage)
 read_recovered = msgspec.json.Decoder(Recovered)
 read_frame: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
@@ -154,10 +216,10 @@ def checked_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
 
     Raises InvalidRequest with the parameter's name.
     """
-    unknown = next((name for name in parameters if name not in PARAMETERS), None)
+    unknown = next((name for name in parameters if name not in SETTABLE), None)
     if unknown is not None:
         raise InvalidRequest(f"Unknown parameter: {unknown[:64]}", param=unknown[:64])
-    given = {name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
+    given = {name: parameters[name] for name in SETTABLE if parameters.get(name) is not None}
     if _is_deeper(given, limits.MAX_PARAMETERS_DEPTH):
         raise InvalidRequest("The parameters are nested too deeply.", param="parameters")
     text = encode(given)

@@ -33,6 +33,7 @@ class _Row(NamedTuple):
     title: str
     model: str
     updated_at: datetime
+    group: UUID | None
 
 
 def latest(user: User, project: Project, cursor: str = "") -> Page:
@@ -64,7 +65,8 @@ def search(user: User, project: Project, text: str, cursor: str = "") -> Page:
 
 def _behind(user: User, project: Project, cursor: str, count: int) -> list[_Row]:
     """Return so many conversations behind a cursor, the latest first."""
-    conversations = store.of(user).filter(project=project).order_by("-updated_at", "-id")
+    listed = store.of(user).filter(Q(group=None) | Q(column=0), project=project)
+    conversations = listed.order_by("-updated_at", "-id")
     if cursor:
         try:
             moment, pk = cursor.split("_")
@@ -72,7 +74,7 @@ def _behind(user: User, project: Project, cursor: str, count: int) -> list[_Row]
         except ValueError:
             raise NotFound from None
         conversations = conversations.filter(Q(updated_at__lt=updated_at) | Q(updated_at=updated_at, id__lt=last))
-    return [_Row(*row) for row in conversations.values_list("id", "title", "model", "updated_at")[:count]]
+    return [_Row(*row) for row in conversations.values_list("id", "title", "model", "updated_at", "group")[:count]]
 
 
 def _cursor(row: _Row) -> str:
@@ -103,6 +105,7 @@ def _listing(conversations: list[_Row], snippets: dict[UUID, str] | None = None)
             "model": item.model,
             "updated_at": item.updated_at.isoformat(),
             "running": item.pk in running,
+            "has_columns": item.group is not None,
             "snippet": (snippets or {}).get(item.pk, ""),
         }
         for item in conversations

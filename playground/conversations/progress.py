@@ -4,17 +4,15 @@ its end, however often the database has to be asked."""
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
-from inference.chunks import Chunk
 from inference.runs.buffer import Buffer
 from inference.runs.receipt import Receipt
 from playground.conversations import store
+from playground.conversations.assembly import Said, said
 from playground.conversations.branches import Turn
 from playground.models import Message
 
@@ -29,7 +27,7 @@ FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 15
 
 
-async def save(buffer: Buffer, answer: UUID) -> None:
+async def save(buffer: Buffer, turn: Turn) -> None:
     """Write down what there is of an answer, again and again, until cancelled."""
     written = 0
     while True:
@@ -37,12 +35,12 @@ async def save(buffer: Buffer, answer: UUID) -> None:
         if len(buffer.chunks) == written:
             continue
         written = len(buffer.chunks)
-        content, reasoning = texts(buffer.chunks)
+        told = said(buffer.chunks)
         try:
-            await database_sync_to_async(store.keep_progress)(answer, content, reasoning)
+            await database_sync_to_async(store.keep_progress)(turn, told)
         except DatabaseError as error:
             logger.warning("an answer's progress could not be written down: %s", error)
-        await asyncio.sleep((len(content) + len(reasoning)) / CHARACTERS_PER_SECOND)
+        await asyncio.sleep((len(told.content) + len(told.reasoning)) / CHARACTERS_PER_SECOND)
 
 
 async def cancelled(task: "asyncio.Task[None]") -> None:
@@ -51,20 +49,12 @@ async def cancelled(task: "asyncio.Task[None]") -> None:
     await asyncio.wait({task})
 
 
-def texts(chunks: Sequence[Chunk]) -> tuple[str, str]:
-    """Return what chunks say, and what was thought before."""
-    return (
-        "".join(chunk.content or chunk.refusal or "" for chunk in chunks),
-        "".join(chunk.reasoning for chunk in chunks if chunk.reasoning),
-    )
-
-
-async def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: Exception | None) -> Message:
+async def conclude(turn: Turn, receipt: Receipt, told: Said, error: Exception | None) -> Message:
     """Write down how an answer ended. Raises DatabaseError where that failed; it is tried on behind that."""
     try:
-        concluded: Message = await database_sync_to_async(store.conclude)(turn, receipt, content, reasoning, error)
+        concluded: Message = await database_sync_to_async(store.conclude)(turn, receipt, told, error)
     except DatabaseError:
-        trying = asyncio.create_task(_conclude_later(turn, receipt, content, reasoning, error))
+        trying = asyncio.create_task(_conclude_later(turn, receipt, told, error))
         _trying.add(trying)
         trying.add_done_callback(_trying.discard)
         raise
@@ -75,13 +65,13 @@ async def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, e
 _trying: set["asyncio.Task[None]"] = set()
 
 
-async def _conclude_later(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: Exception | None) -> None:
+async def _conclude_later(turn: Turn, receipt: Receipt, told: Said, error: Exception | None) -> None:
     began, delay = time.monotonic(), FIRST_RETRY_SECONDS
     while time.monotonic() - began < CONCLUDE_SECONDS:
         await asyncio.sleep(delay)
         delay = min(2 * delay, LONGEST_RETRY_SECONDS)
         try:
-            await database_sync_to_async(store.conclude)(turn, receipt, content, reasoning, error)
+            await database_sync_to_async(store.conclude)(turn, receipt, told, error)
         except DatabaseError:
             continue
         return

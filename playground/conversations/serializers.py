@@ -11,6 +11,7 @@ from inference.runs.receipt import Receipt
 from inference.runs.receipts import RunReceipt
 from playground.conversations import branches, claims, drafts
 from playground.conversations.branches import Tree, Turn
+from playground.conversations.requests import PREFILL
 from playground.models import Conversation, Message
 
 # The ending of a run whose process was killed: nothing was charged, and nobody knows more.
@@ -34,6 +35,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         "version": conversation.version,
         "messages": messages,
         "running": running[-1] if running else None,
+        "columns": [str(column.pk) for column in conversation.columns()],
     }
 
 
@@ -59,7 +61,13 @@ def message_json(message: Message, versions: list[UUID] | None = None) -> dict[s
         "content": message.content,
         "reasoning": message.reasoning,
         "state": message.state,
-        "run": (message.summary or unfinished_summary(message)) if message.run else None,
+        "tool_calls": message.tool_calls or [],
+        "tool_call_id": message.tool_call_id,
+        "logprobs": message.logprobs or [],
+        "images": message.images,
+        # The words that it goes on from.
+        "prefill": message.asked_with.get(PREFILL, ""),
+        "run": message.summary or (unfinished_summary(message) if message.run else None),
         "error": message.error,
         "versions": [str(version) for version in versions or [message.pk]],
     }

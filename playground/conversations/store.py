@@ -16,9 +16,11 @@ from inference.models import Run
 from inference.runs.receipt import Receipt
 from playground import limits
 from playground.access import project_of, projects_of
-from playground.conversations import claims, drafts, serializers
+from playground.conversations import claims, drafts, images, serializers
+from playground.conversations.assembly import Said
 from playground.conversations.branches import Tree, Turn
 from playground.conversations.forms import (
+    Asking,
     Changes,
     NewConversation,
     Regenerate,
@@ -27,7 +29,7 @@ from playground.conversations.forms import (
     checked_parameters,
     storable,
 )
-from playground.conversations.requests import encode, request_of, settings_of
+from playground.conversations.requests import PREFILL, encode, request_of, settings_of
 from playground.errors import ConversationBusy, ConversationChanged, NotFound, TooMuch, error_json
 from playground.models import Conversation, Message
 
@@ -119,14 +121,14 @@ def answer_of(conversation: Conversation, pk: UUID) -> Message:
 def show(user: User, pk: UUID, message: UUID) -> Conversation:
     """Show the newest branch through a message. Raises NotFound, and ConversationBusy while it is being answered."""
     conversation = locked(user, pk)
-    _tidy(conversation)
+    tidy(conversation)
     conversation.head_id = Tree(conversation).newest_under(message_of(conversation, message).pk)
     conversation.version += 1
     conversation.save(update_fields=["head", "version"])
     return conversation
 
 
-def append(user: User, form: Send | Regenerate, run: str) -> Turn:
+def append(user: User, form: Asking, run: str) -> Turn:
     """Append what a person says and the answer that ``run`` will make; beside what the form replaces, as a branch.
 
     Raises NotFound, TooMuch, InvalidRequest, ConversationChanged where the form was written on another version, and
@@ -136,11 +138,13 @@ def append(user: User, form: Send | Regenerate, run: str) -> Turn:
         with transaction.atomic():
             conversation = locked(user, form.conversation)
             check_seen(conversation, form.seen)
-            _tidy(conversation)
+            tidy(conversation)
             answer = Message(conversation=conversation, role=Message.Role.ASSISTANT, run=run)
             if isinstance(form, Send):
                 return _say(conversation, form, answer)
-            return _repeat(conversation, form, answer)
+            if isinstance(form, Regenerate):
+                return _repeat(conversation, form, answer)
+            return _answer(conversation, answer)
     except IntegrityError:
         raise ConversationBusy from None
 
@@ -160,10 +164,11 @@ def withdraw(turn: Turn) -> str | None:
 
 
 @transaction.atomic
-def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: Exception | None) -> Message:
+def conclude(turn: Turn, receipt: Receipt, said: Said, error: Exception | None) -> Message:
     """Write down how an answer ended; a message that was deleted meanwhile stays deleted."""
     answer = turn.answer
-    answer.content, answer.reasoning = storable(content), storable(reasoning)
+    _take(answer, said)
+    answer.tool_calls, answer.logprobs = _storable(said.tool_calls) or None, _storable(said.logprobs) or None
     answer.summary = serializers.run_summary(receipt)
     answer.error = error_json(error, receipt.id) if error else None
     if error:
@@ -171,7 +176,7 @@ def conclude(turn: Turn, receipt: Receipt, content: str, reasoning: str, error: 
     else:
         complete = receipt.ending in Run.ENGINE_ENDINGS
         answer.state = Message.State.COMPLETE if complete else Message.State.STOPPED
-    kept = ("content", "reasoning", "summary", "error", "state")
+    kept = ("content", "reasoning", "tool_calls", "logprobs", "summary", "error", "state")
     Message.with_deleted.filter(pk=answer.pk).update(**{name: getattr(answer, name) for name in kept})
     return answer
 
@@ -190,10 +195,12 @@ def recover(user: User, pk: UUID, message: UUID, content: str, reasoning: str) -
         answer.save(update_fields=["content", "reasoning", "state", "summary"])
 
 
-def keep_progress(answer: UUID, content: str, reasoning: str) -> None:
+def keep_progress(turn: Turn, said: Said) -> None:
     """Write down how far an answer is, in case its process is killed."""
-    running = Message.with_deleted.filter(pk=answer, state=Message.State.RUNNING)
-    running.update(content=storable(content), reasoning=storable(reasoning))
+    answer = Message(asked_with=turn.answer.asked_with)
+    _take(answer, said)
+    running = Message.with_deleted.filter(pk=turn.answer.pk, state=Message.State.RUNNING)
+    running.update(content=answer.content, reasoning=answer.reasoning)
 
 
 def locked(user: User, pk: UUID) -> Conversation:
@@ -219,7 +226,13 @@ def _checked(name: str, value: Any) -> Any:
     return checked_parameters(value) if name == "parameters" else storable(value)
 
 
-def _tidy(conversation: Conversation) -> None:
+def forget_draft(conversation: Conversation, tab: str | None, content: str) -> None:
+    """Let go of a draft that has become a turn."""
+    conversation.draft = ""
+    drafts.sent(conversation, tab, content)
+
+
+def tidy(conversation: Conversation) -> None:
     """Settle what a process that was killed left behind: nothing is running when a new turn begins.
 
     Raises ConversationBusy where another process lives and answers.
@@ -233,7 +246,7 @@ def _tidy(conversation: Conversation) -> None:
 
 def _say(conversation: Conversation, form: Send, answer: Message) -> Turn:
     content = storable(form.content)
-    if not content.strip():
+    if not content.strip() and not form.images:
         raise InvalidRequest("The message is empty.", param="content")
     tree = Tree(conversation)
     replaced = message_of(conversation, form.replaces) if form.replaces else None
@@ -243,10 +256,13 @@ def _say(conversation: Conversation, form: Send, answer: Message) -> Turn:
         conversation.title = ""
     conversation.title = conversation.title or title_of(content)
     question = conversation.messages.create(
-        role=Message.Role.USER, position=_next_position(conversation), content=content, parent_id=_last(path)
+        role=Message.Role.USER,
+        position=next_position(conversation),
+        content=content,
+        images=images.checked(conversation.pk, form.images),
+        parent_id=_last(path),
     )
-    conversation.draft = ""
-    drafts.sent(conversation, form.tab, form.content)
+    forget_draft(conversation, form.tab, form.content)
     versions = {question.pk: [*(tree.versions(replaced.pk) if replaced else ()), question.pk]}
     return _turn(conversation, question, answer, [*path, question.pk], versions)
 
@@ -256,6 +272,37 @@ def _repeat(conversation: Conversation, form: Regenerate, answer: Message) -> Tu
     repeated = answer_of(conversation, form.message)
     versions = {answer.pk: [*tree.versions(repeated.pk), answer.pk]}
     return _turn(conversation, None, answer, tree.path(repeated.pk)[:-1], versions)
+
+
+def _answer(conversation: Conversation, answer: Message) -> Turn:
+    """Answer the branch that is shown; where it ends in an answer, go on from its words, beside it."""
+    tree = Tree(conversation)
+    path = tree.path(conversation.head_id)
+    if not path:
+        raise InvalidRequest("There is nothing to answer yet.", param="conversation")
+    last = message_of(conversation, path[-1])
+    if last.role != Message.Role.ASSISTANT:
+        return _turn(conversation, None, answer, path, {answer.pk: [answer.pk]})
+    answer.content, answer.reasoning = last.content, last.reasoning
+    versions = {answer.pk: [*tree.versions(last.pk), answer.pk]}
+    return _turn(conversation, None, answer, path[:-1], versions)
+
+
+def _take(answer: Message, said: Said) -> None:
+    """Put an answer's words behind those that it was to go on from."""
+    answer.content = answer.asked_with.get(PREFILL, "") + storable(said.content)
+    answer.reasoning = storable(said.reasoning)
+
+
+def _storable(value: Any) -> Any:
+    """Return JSON as PostgreSQL can keep it."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): _storable(item) for name, item in value.items()}
+    return value
 
 
 def _turn(
@@ -268,8 +315,10 @@ def _turn(
     if len(path) >= limits.MAX_CONVERSATION_MESSAGES:
         raise TooMuch(f"A conversation has {limits.MAX_CONVERSATION_MESSAGES} messages at most. Begin a new one.")
     head_before = conversation.head_id
-    answer.position, answer.state, answer.parent_id = _next_position(conversation), Message.State.RUNNING, _last(path)
+    answer.position, answer.state, answer.parent_id = next_position(conversation), Message.State.RUNNING, _last(path)
     answer.asked_with = settings_of(conversation)
+    if answer.content:
+        answer.asked_with[PREFILL] = answer.content
     answer.save(force_insert=True)
     body = encode(request_of(answer))
     if len(body) > settings.MAX_BODY_BYTES:
@@ -284,7 +333,7 @@ def _last(path: list[UUID]) -> UUID | None:
     return path[-1] if path else None
 
 
-def _next_position(conversation: Conversation) -> int:
+def next_position(conversation: Conversation) -> int:
     """Return the number of the next message to be made. Raises TooMuch."""
     made = Message.with_deleted.filter(conversation=conversation).aggregate(last=Max("position"))["last"]
     position = 0 if made is None else made + 1

@@ -11,7 +11,7 @@ from django.views import View
 from accounts.models import User
 from core.errors import DomainError
 from playground import access
-from playground.conversations import answers, deletion, forms, history, store
+from playground.conversations import answers, columns, deletion, forms, history, images, store, turns
 from playground.conversations.requests import Body, next_request, request_of
 from playground.conversations.serializers import conversation_json
 from playground.errors import SignedOut, error_json, problem_of
@@ -118,6 +118,65 @@ class RecoveredMessage(JsonView):
         return HttpResponse(status=204)
 
 
+class Messages(JsonView):
+    """The turns of a conversation."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Add one, or write one anew beside another; nobody is asked."""
+        form = forms.read(forms.read_message, request.body)
+        return JsonResponse(conversation_json(turns.add(self.user, pk, form)), status=201)
+
+
+class Columns(JsonView):
+    """What stands side by side with a conversation."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return all columns whole, in order."""
+        found = store.find(self.user, pk).columns()
+        return JsonResponse({"columns": [conversation_json(column) for column in found]})
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Set copies of the conversation beside it, and return all columns."""
+        found = columns.add(self.user, pk, forms.read(forms.read_columns, request.body))
+        return JsonResponse({"columns": [conversation_json(column) for column in found]}, status=201)
+
+    def delete(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Let the conversation go on alone."""
+        return JsonResponse(conversation_json(columns.leave(self.user, pk)))
+
+
+class Images(JsonView):
+    """The pictures of a conversation."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Keep one, to be sent with a message."""
+        form = forms.read(forms.read_image, request.body)
+        image = images.keep(store.find(self.user, pk), forms.storable(form.name), form.url)
+        return JsonResponse({"id": str(image.pk)}, status=201)
+
+
+class OneImage(JsonView):
+    """A picture."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return it as a browser shows it; it never changes."""
+        image = images.find(self.user, pk)
+        headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return HttpResponse(bytes(image.content), content_type=image.media_type, headers=headers)
+
+
+class CheckedParameters(JsonView):
+    """Parameters that somebody types."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Say whether a request may carry them; what is wrong is the answer, not an error."""
+        try:
+            forms.checked_parameters(forms.read(forms.read_parameters, request.body))
+        except DomainError as error:
+            return JsonResponse({"error": error_json(error)})
+        return JsonResponse({"error": None})
+
+
 class ConversationCode(JsonView):
     """A request of a conversation as code."""
 
@@ -127,7 +186,8 @@ class ConversationCode(JsonView):
         if "message" in request.GET:
             answer = store.answer_of(conversation, forms.identifier(request.GET["message"]))
             return _code(request_of(answer), conversation)
-        return _code(next_request(conversation), conversation)
+        pictures = images.checked(conversation.pk, [forms.identifier(each) for each in request.GET.getlist("image")])
+        return _code(next_request(conversation, pictures), conversation)
 
 
 class UnsavedCode(JsonView):

@@ -21,7 +21,18 @@ from playground import access, peers
 from playground.access import Standing
 from playground.conversations import answers, store
 from playground.conversations.answers import Kept
-from playground.conversations.forms import Attach, Frame, Regenerate, Send, Stop, Watch, read, read_frame
+from playground.conversations.forms import (
+    Answer,
+    Asking,
+    Attach,
+    Frame,
+    Regenerate,
+    Send,
+    Stop,
+    Watch,
+    read,
+    read_frame,
+)
 from playground.conversations.serializers import message_json, turn_json
 from playground.errors import PlaygroundError, Restarting, SignedOut, TooMuch, error_json, problem_of
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
@@ -99,7 +110,7 @@ class PlaygroundConsumer(Socket):
 
     async def _do(self, frame: Frame) -> None:
         match frame:
-            case Send() | Regenerate():
+            case Send() | Regenerate() | Answer():
                 async with self._asking:
                     await self._ask(frame)
             case Stop(run):
@@ -121,7 +132,7 @@ class PlaygroundConsumer(Socket):
         if relays:
             await asyncio.wait(relays)
 
-    async def _ask(self, form: Send | Regenerate) -> None:
+    async def _ask(self, form: Asking) -> None:
         if self._is_leaving:
             raise Restarting
         if len(self._relays) >= MAX_RUNS_PER_SOCKET:

@@ -10,6 +10,7 @@ from inference.chunks import Chunk
 from inference.routing.queue import QueuePosition
 from inference.runs.run import Receipt, Subscription
 from playground.conversations.answers import Kept
+from playground.conversations.assembly import token_logprobs
 
 Frames = AsyncGenerator[dict[str, Any], None]
 
@@ -127,6 +128,14 @@ async def frames_of(kept: Kept, after: int) -> Frames:
 def _chunk_json(chunk: Chunk) -> bytes:
     """Return what a chunk adds to the page; one that adds nothing still counts."""
     content = chunk.content or chunk.refusal
-    if not chunk.reasoning:
+    if not (chunk.reasoning or chunk.tool_calls or chunk.logprobs or chunk.usage):
         return b'{"content":%s}' % _encode(content) if content else b"{}"
-    return _encode({"content": content, "reasoning": chunk.reasoning} if content else {"reasoning": chunk.reasoning})
+    pieces = {
+        "content": content,
+        "reasoning": chunk.reasoning,
+        "tool_calls": chunk.tool_calls,
+        "logprobs": token_logprobs(chunk),
+        # An engine that counts along says how many tokens there are so far.
+        "tokens": chunk.usage.completion_tokens if chunk.usage else None,
+    }
+    return _encode({name: piece for name, piece in pieces.items() if piece})
