@@ -72,7 +72,7 @@ class Conversation(models.Model):
     def columns(self) -> "list[Conversation]":
         """Return the conversations that stand side by side with this one, in order; itself alone where it is alone."""
         if self.group is None:
-            return [self]
+            return [] if self.deleted_at else [self]
         found = Conversation.objects.filter(user=self.user_id, group=self.group)
         return list(found.select_related("project__team").order_by("column", "created_at"))
 

@@ -10,7 +10,7 @@ const message = (id: string, role: Message["role"], content: string, state: Mess
   id, role, content, reasoning: "", state, run: null, error: null, versions: [id],
 });
 const conversation = (messages: Message[], running: string | null, draft = ""): Conversation => ({
-  id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, drafts: {}, version: 1, messages, running,
+  id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, drafts: {}, version: 1, messages, running, columns: ["c"],
 });
 
 /** The wire: what the page sends is kept, and the test speaks for the server. */

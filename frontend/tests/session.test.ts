@@ -10,7 +10,7 @@ const model = (id: string, health: CatalogueModel["health"]): CatalogueModel => 
 
 function opened(models: CatalogueModel[], lastUsed: string | null, query = ""): string {
   history.replaceState(null, "", `/playground${query}`);
-  const conversations = lastUsed ? [{ id: "c", title: "", model: lastUsed, updated_at: "", running: false, snippet: "" }] : [];
+  const conversations = lastUsed ? [{ id: "c", title: "", model: lastUsed, updated_at: "", running: false, has_columns: false, snippet: "" }] : [];
   const state: PageState = {
     user: { email: "", name: "" }, projects: [], project: null, models, conversation: null,
     history: { conversations, cursor: null }, defaults: {},

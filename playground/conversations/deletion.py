@@ -16,17 +16,19 @@ from playground.models import Conversation, Message
 
 
 @transaction.atomic
-def delete_conversation(user: User, pk: UUID) -> datetime:
-    """Delete a conversation whole; return the moment, which names the deletion. Raises NotFound."""
+def delete_conversation(user: User, pk: UUID, has_columns: bool = False) -> datetime:
+    """Delete a conversation, and with ``has_columns`` those beside it; return the moment, which names the deletion.
+
+    Raises NotFound.
+    """
     conversation = store.locked(user, pk)
     moment = timezone.now()
-    conversation.messages.update(deleted_at=moment)
-    # The next column, if there are others, is listed in its place.
-    for place, other in enumerate(each for each in conversation.columns() if each.pk != conversation.pk):
-        Conversation.objects.filter(pk=other.pk).update(column=place)
-    conversation.deleted_at = moment
-    conversation.version += 1
-    conversation.save(update_fields=["deleted_at", "version"])
+    for column in conversation.columns() if has_columns else [conversation]:
+        column.messages.update(deleted_at=moment)
+        column.deleted_at = moment
+        column.version += 1
+        column.save(update_fields=["deleted_at", "version"])
+    _line_up(conversation)
     purge()
     return moment
 
@@ -72,6 +74,8 @@ def restore(user: User, pk: UUID, deletion: datetime, head: UUID | None) -> Conv
     conversation.title = conversation.title or (store.title_of(first.content) if first else "")
     conversation.version += 1
     conversation.save(update_fields=["deleted_at", "head", "title", "version"])
+    if conversation.group:
+        _restore_beside(conversation, deletion)
     return conversation
 
 
@@ -80,6 +84,20 @@ def purge() -> None:
     late = timezone.now() - KEEP_DELETED
     Conversation.with_deleted.filter(deleted_at__lt=late).delete()
     Message.with_deleted.filter(deleted_at__lt=late).delete()
+
+
+def _line_up(conversation: Conversation) -> None:
+    """Number the columns that are there: the first one is listed."""
+    for place, column in enumerate(conversation.columns()):
+        Conversation.objects.filter(pk=column.pk).update(column=place)
+
+
+def _restore_beside(conversation: Conversation, deletion: datetime) -> None:
+    """Bring back the columns that were deleted together with a conversation."""
+    beside = Conversation.with_deleted.filter(user=conversation.user_id, group=conversation.group, deleted_at=deletion)
+    Message.with_deleted.filter(conversation__in=beside, deleted_at=deletion).update(deleted_at=None)
+    beside.update(deleted_at=None)
+    _line_up(conversation)
 
 
 def _delete(conversation: Conversation, messages: list[UUID], head: UUID | None) -> datetime:

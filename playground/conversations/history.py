@@ -7,13 +7,13 @@ from operator import and_
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import Project, User
 from playground import limits
 from playground.conversations import claims, store
 from playground.errors import NotFound
-from playground.models import Message
+from playground.models import Conversation, Message
 
 # How much of a text is shown around what was found in it, in characters.
 SNIPPET_BEFORE, SNIPPET_AFTER = 40, 80
@@ -33,7 +33,7 @@ class _Row(NamedTuple):
     title: str
     model: str
     updated_at: datetime
-    group: UUID | None
+    has_columns: bool
 
 
 def latest(user: User, project: Project, cursor: str = "") -> Page:
@@ -74,7 +74,9 @@ def _behind(user: User, project: Project, cursor: str, count: int) -> list[_Row]
         except ValueError:
             raise NotFound from None
         conversations = conversations.filter(Q(updated_at__lt=updated_at) | Q(updated_at=updated_at, id__lt=last))
-    return [_Row(*row) for row in conversations.values_list("id", "title", "model", "updated_at", "group")[:count]]
+    beside = Conversation.objects.filter(group=OuterRef("group")).exclude(pk=OuterRef("pk"))
+    found = conversations.annotate(has_columns=Exists(beside))
+    return [_Row(*row) for row in found.values_list("id", "title", "model", "updated_at", "has_columns")[:count]]
 
 
 def _cursor(row: _Row) -> str:
@@ -105,7 +107,7 @@ def _listing(conversations: list[_Row], snippets: dict[UUID, str] | None = None)
             "model": item.model,
             "updated_at": item.updated_at.isoformat(),
             "running": item.pk in running,
-            "has_columns": item.group is not None,
+            "has_columns": item.has_columns,
             "snippet": (snippets or {}).get(item.pk, ""),
         }
         for item in conversations

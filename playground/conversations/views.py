@@ -66,9 +66,12 @@ class OneConversation(JsonView):
         return HttpResponse(status=204, headers={"ETag": f'"{version}"'})
 
     def delete(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Delete it; an answer under way is stopped."""
+        """Delete it, and all columns with it where ``columns`` says ``all``; answers under way are stopped."""
+        has_columns = request.GET.get("columns") == "all"
+        for column in store.find(self.user, pk).columns() if has_columns else ():
+            answers.stop(column.pk)
         _stop(self.user, pk)
-        return _deleted(deletion.delete_conversation(self.user, pk))
+        return _deleted(deletion.delete_conversation(self.user, pk, has_columns))
 
 
 class ClearedConversation(JsonView):

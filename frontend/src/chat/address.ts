@@ -5,11 +5,13 @@ export interface Place {
   conversation: Id | null;
   project: string | null;
   model: string | null;
+  /** The models to set beside the first one, of a new conversation. */
+  compared: string[];
 }
 
 export function placeOf(address: string): Place {
   const query = new URL(address, location.href).searchParams;
-  return { conversation: query.get("conversation"), project: query.get("project"), model: query.get("model") };
+  return { conversation: query.get("conversation"), project: query.get("project"), model: query.get("model"), compared: query.getAll("compare").slice(0, 3) };
 }
 
 /** Shows a place in the address: as a step that Back undoes, or in place of the one that is there. */

@@ -72,6 +72,25 @@ export class Conversations {
     });
   }
 
+  /** Takes away one of several columns, and shows another one where it was the open one. */
+  async removeColumn(id: Id, next: Id | null): Promise<void> {
+    await this.#try(async () => {
+      const deletion = await server.remove(id, true);
+      if (next !== null) this.#show(await server.read(next), false);
+      else await this.session.refresh();
+      this.#offerUndo(t.columnClosed, { conversation: id, deletion, head: null }, true);
+      await this.session.page.history.reload();
+    });
+  }
+
+  /** Lets one of several columns go on alone, and shows it. */
+  async goOnAlone(id: Id): Promise<void> {
+    await this.#try(async () => {
+      this.#show(await server.leaveColumns(id), true);
+      await this.session.page.history.reload();
+    });
+  }
+
   async clear(): Promise<void> {
     const { session } = this;
     await this.#try(async () => {

@@ -44,10 +44,10 @@ export class History {
   }
 
   /** Puts a conversation first, as the one that was changed last; a search is not disturbed by it. */
-  touch(item: Omit<ConversationSummary, "updated_at" | "snippet">): void {
+  touch(item: Omit<ConversationSummary, "updated_at" | "snippet" | "has_columns">): void {
     const known = this.items.find(({ id }) => id === item.id);
     if (this.search && !known) return;
-    const fresh = { snippet: "", ...known, ...item, updated_at: new Date().toISOString() };
+    const fresh = { snippet: "", has_columns: false, ...known, ...item, updated_at: new Date().toISOString() };
     this.items = [fresh, ...this.items.filter(({ id }) => id !== item.id)];
   }
 

@@ -12,6 +12,10 @@ export class HttpError extends Error {
   }
 }
 
+interface Beside {
+  columns: Conversation[];
+}
+
 const conversations = "/playground/conversations";
 const csrfToken = () => document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
 
@@ -87,7 +91,11 @@ export const server = {
     const response = await ask("PATCH", `${conversations}/${id}`, { ...options, body });
     return Number(response.headers.get("ETag")?.replaceAll('"', ""));
   },
-  remove: (id: Id) => deletion("DELETE", `${conversations}/${id}`),
+  /** Deletes a conversation, and those beside it unless it is one of several columns that is taken away. */
+  remove: (id: Id, isColumn = false) => deletion("DELETE", `${conversations}/${id}${isColumn ? "" : "?columns=all"}`),
+  columns: async (id: Id) => (await call<Beside>("GET", `${conversations}/${id}/columns`)).columns,
+  addColumns: async (id: Id, models: string[]) => (await call<Beside>("POST", `${conversations}/${id}/columns`, { body: { models } })).columns,
+  leaveColumns: (id: Id) => call<Conversation>("DELETE", `${conversations}/${id}/columns`),
   removeFrom: (id: Id, message: Id, seen: number) => deletion("DELETE", `${conversations}/${id}/messages/${message}`, { seen }),
   clear: (id: Id) => call<Conversation & { deletion: string }>("POST", `${conversations}/${id}/clear`),
   restore: ({ conversation, ...body }: Deletion) => call<Conversation>("POST", `${conversations}/${conversation}/restore`, { body }),

@@ -1,5 +1,5 @@
 /** One open conversation with its settings: what a column of the screen shows. */
-import { show as showAddress, placeOf } from "./address";
+import { show as showAddress, placeOf, type Place } from "./address";
 import { server, shownError } from "./http";
 import type { Page } from "./page.svelte";
 import { merged } from "./parameters";
@@ -28,6 +28,8 @@ export class Session {
   constructor(
     readonly page: Page,
     conversation: Conversation | null = null,
+    /** Told which conversations stand side by side with this one; null for a column that the address does not name. */
+    readonly oncolumns: ((columns: Id[]) => void) | null = () => {},
   ) {
     const { model } = placeOf(location.href);
     this.model = model ?? usualModel(page);
@@ -146,7 +148,7 @@ export class Session {
     this.#adopt(conversation);
     Object.assign(this, { problem: null, notice: "", isLoading: false });
     if (isOther) this.#restore();
-    showAddress({ conversation: conversation.id }, isStep);
+    this.#showAddress({ conversation: conversation.id }, isStep);
   }
 
   /** Shows what was changed elsewhere, if that is still wanted when it is here; what is typed and not saved yet stays. */
@@ -167,12 +169,14 @@ export class Session {
     const { systemPrompt, parameters } = this;
     if (systemPrompt) this.#stored.saver.hold({ system_prompt: systemPrompt });
     if (Object.keys(parameters).length) this.#stored.saver.hold({ parameters: { ...parameters } });
-    showAddress({ project: this.page.project }, isStep);
+    this.#showAddress({ project: this.page.project }, isStep);
+    this.oncolumns?.([]);
   }
 
   /** Moves the open conversation to the top of the history. */
   touch(running: boolean): void {
-    if (this.id !== null) this.page.history.touch({ id: this.id, title: this.title, model: this.model, running });
+    // Of columns, the first one is listed.
+    if (this.id !== null && this.oncolumns) this.page.history.touch({ id: this.id, title: this.title, model: this.model, running });
   }
 
   fail(failure: unknown): void {
@@ -212,6 +216,7 @@ export class Session {
       held.add(text);
       return isNew;
     });
+    this.oncolumns?.(conversation.columns);
   }
 
   /** Puts back what the page could not save any more when it was closed. */
@@ -241,7 +246,11 @@ export class Session {
   #created(conversation: Conversation): void {
     this.id = conversation.id;
     this.touch(false);
-    showAddress({ conversation: conversation.id }, false);
+    this.#showAddress({ conversation: conversation.id }, false);
+  }
+
+  #showAddress(place: Partial<Place>, isStep: boolean): void {
+    if (this.oncolumns) showAddress(place, isStep);
   }
 }
 

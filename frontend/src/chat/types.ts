@@ -90,6 +90,8 @@ export interface Conversation {
   version: number;
   messages: Message[];
   running: string | null;
+  /** The conversations that stand side by side, this one among them. */
+  columns: Id[];
 }
 
 export interface ConversationSummary {
@@ -98,6 +100,8 @@ export interface ConversationSummary {
   model: string;
   updated_at: string;
   running: boolean;
+  /** Whether others stand beside it. */
+  has_columns: boolean;
   /** The words around what was searched for. */
   snippet: string;
 }

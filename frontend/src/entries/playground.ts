@@ -1,12 +1,11 @@
 import "../styles/chat.css";
 import { mount } from "svelte";
 import { Access } from "../chat/access";
-import { Answering } from "../chat/answering.svelte";
+import { placeOf } from "../chat/address";
 import App from "../chat/components/App.svelte";
-import { Conversations } from "../chat/conversations";
+import { Columns } from "../chat/columns.svelte";
 import { CreditNotices } from "../chat/notices";
 import { Page } from "../chat/page.svelte";
-import { Session } from "../chat/session.svelte";
 import type { PageState } from "../chat/types";
 import { followKeyboard } from "../chat/viewport";
 import { loadStrings } from "../i18n";
@@ -18,23 +17,23 @@ if (target && source?.textContent) {
   await loadStrings();
   const state = JSON.parse(source.textContent) as PageState;
   const page = new Page(state);
-  const session = new Session(page, state.conversation);
-  const answering = new Answering(session);
-  const conversations = new Conversations(session, answering);
-  const access = new Access(page, () => (session.id === null ? [] : [session.id]));
+  const columns = new Columns(page, state.conversation);
+  const access = new Access(page, () => columns.ids);
 
   target.replaceChildren();
-  mount(App, { target, props: { session, answering, conversations, access, notices: new CreditNotices(page) } });
-  if (state.conversation?.running) answering.follow(state.conversation.running);
+  mount(App, { target, props: { columns, access, notices: new CreditNotices(page) } });
+  if (state.conversation?.running) columns.main.answering.follow(state.conversation.running);
   page.connect();
+  const { compared } = placeOf(location.href);
+  if (compared.length) void columns.add(compared);
   followKeyboard();
 
-  addEventListener("pagehide", () => session.leavePage());
-  addEventListener("popstate", () => void conversations.follow(location.href));
+  addEventListener("pagehide", () => columns.leavePage());
+  addEventListener("popstate", () => void columns.main.conversations.follow(location.href));
   addEventListener("offline", () => (page.isOnline = false));
   addEventListener("online", () => {
     page.isOnline = true;
     page.hurry();
-    session.retrySaving();
+    columns.retrySaving();
   });
 }

@@ -59,7 +59,7 @@ def test_turns_of_every_role_are_added_without_asking_and_sent_as_they_are(cast:
 @pytest.mark.parametrize("turn", [{"role": "user"}, {"role": "tool", "content": "x"}, {"role": "king", "content": "x"}])
 def test_a_turn_that_says_nothing_is_refused(cast: Cast, turn: dict[str, Any]) -> None:
     conversation = conversation_of(cast.member)
-    assert post(cast, conversation, "messages", **turn).status_code == 422
+    assert post(cast, conversation, "messages", **turn).status_code == 400
 
 
 def test_a_turn_written_anew_keeps_what_follows_and_the_one_before_stays_beside_it(cast: Cast) -> None:
@@ -113,7 +113,7 @@ def test_a_picture_of_another_conversation_is_not_found(cast: Cast) -> None:
 )
 def test_what_is_no_picture_is_refused(cast: Cast, url: str) -> None:
     refused = post(cast, conversation_of(cast.member), "images", url=url)
-    assert refused.status_code in (422, 413)
+    assert refused.status_code in (400, 413, 422)
     assert not Image.objects.exists()
 
 
@@ -154,7 +154,19 @@ def test_when_the_first_column_is_deleted_the_next_is_listed(cast: Cast) -> None
     columns = post(cast, conversation, "columns", models=["a/b"]).json()["columns"]
     browser(cast.member).delete(f"{BASE}/{conversation.pk}")
     listed = browser(cast.member).get(BASE, {"project": PROJECT}).json()["conversations"]
-    assert [item["id"] for item in listed] == [columns[1]["id"]]
+    assert [(item["id"], item["has_columns"]) for item in listed] == [(columns[1]["id"], False)]
+
+
+def test_columns_are_deleted_and_brought_back_together(cast: Cast) -> None:
+    conversation = conversation_of(cast.member)
+    say(conversation, "user", "Q")
+    ids = [column["id"] for column in post(cast, conversation, "columns", models=["a/b"]).json()["columns"]]
+    gone = browser(cast.member).delete(f"{BASE}/{ids[0]}?columns=all")
+    assert not Conversation.objects.exists()
+    back = post(cast, conversation, "restore", deletion=gone["Parley-Deletion"]).json()
+    assert back["columns"] == ids
+    shown = browser(cast.member).get(f"{BASE}/{ids[1]}/columns").json()["columns"]
+    assert [texts(column) for column in shown] == [["Q"], ["Q"]]
 
 
 def test_more_columns_than_fit_are_refused(cast: Cast) -> None:
