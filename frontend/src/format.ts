@@ -14,6 +14,20 @@ export function dollars(nano: string): string {
   return `${amount < 0n ? "−" : ""}$${plain.format(size / NANO)}.${fraction}`;
 }
 
+/** A small amount of dollars as one estimates it: $0.0003, $0.012, $1.25. */
+export function aboutDollars(amount: number): string {
+  const digits = amount > 0 ? Math.min(Math.max(2, 1 - Math.floor(Math.log10(amount))), 9) : 2;
+  return `$${amount.toFixed(digits).replace(/(\.\d\d+?)0+$/, "$1")}`;
+}
+
+/** A count of tokens as one reads it at a glance: 940, 9.1k, 200k, 1M. */
+export function shortCount(count: number): string {
+  if (count < 1_000) return String(count);
+  const [size, unit] = count < 999_500 ? [1_000, "k"] : [1_000_000, "M"];
+  const scaled = count / size;
+  return `${scaled < 10 ? Number(scaled.toFixed(1)) : Math.round(scaled)}${unit}`;
+}
+
 /** A context length as people say it: 131072 is 128K, 200000 is 200K, 1048576 is 1M. */
 export function tokenCount(tokens: number): string {
   for (const [size, unit] of [[1_048_576, "M"], [1_000_000, "M"], [1_024, "K"], [1_000, "K"]] as const) {

@@ -8,6 +8,7 @@ import type { ApiError, CatalogueModel, Conversation, Message, PageState, Server
 const error: ApiError = { message: "No credits", type: "insufficient_quota", param: null, code: "insufficient_quota" };
 const message = (id: string, role: Message["role"], content: string, state: Message["state"] = "complete"): Message => ({
   id, role, content, reasoning: "", state, run: null, error: null, versions: [id],
+  tool_calls: [], tool_call_id: "", logprobs: [], images: [], prefill: "",
 });
 const conversation = (messages: Message[], running: string | null, draft = ""): Conversation => ({
   id: "c", project: "acme/inference", model: "m", title: "", system_prompt: "", parameters: {}, draft, drafts: {}, version: 1, messages, running, columns: ["c"],

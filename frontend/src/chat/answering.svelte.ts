@@ -1,12 +1,19 @@
 /** Sends messages and turns the server's frames into the answer on the screen. */
 import { t } from "../i18n";
 import { newId } from "./encoding";
-import { server } from "./http";
+import { isChangedElsewhere, server } from "./http";
 import { LiveRun } from "./live.svelte";
+import type { Picture } from "./pictures";
 import type { Session } from "./session.svelte";
 import { isShortage, whatRanOut } from "./shortage";
 import type { Connection } from "./socket";
-import type { ApiError, ClientFrame, Conversation, Id, Message, ServerFrame } from "./types";
+import type { ApiError, ClientFrame, Conversation, Id, Message, NewMessage, ServerFrame } from "./types";
+
+/** What a person is asking with; it comes back if the server refuses. */
+interface Typed {
+  text: string;
+  pictures: Picture[];
+}
 
 type Frame<Type extends ServerFrame["type"]> = Extract<ServerFrame, { type: Type }>;
 
@@ -29,19 +36,56 @@ export class Answering {
   }
 
   /** Sends a message, or an edited one beside `replaces`. */
-  async send(content: string, replaces: Id | null = null): Promise<void> {
-    const at = replaces === null ? this.session.messages.length : this.#indexOf(replaces);
+  async send(content: string, replaces: Id | null = null, pictures: Picture[] = []): Promise<void> {
+    const { messages, page } = this.session;
+    const at = replaces === null ? messages.length : this.#indexOf(replaces);
     const question = localMessage("user", content, "complete");
-    await this.#ask(at, [question], content, (ref, conversation) => {
-      const { version: seen, page } = this.session;
-      return { type: "send", ref, conversation, content: content.toWellFormed(), replaces, seen, tab: page.tab.id };
+    // An edited message keeps the pictures that it had.
+    const kept = replaces === null ? [] : (messages[at]?.images ?? []);
+    question.images = kept;
+    const typed = { text: content, pictures };
+    await this.#ask(at, [question], typed, async (ref, conversation) => {
+      const images = [...kept];
+      for (const picture of pictures) images.push(await server.keepPicture(conversation, picture));
+      const { version: seen } = this.session;
+      return { type: "send", ref, conversation, content: content.toWellFormed(), replaces, seen, tab: page.tab.id, images };
     });
+  }
+
+  /** Has the conversation answered as it stands; an answer at its end is gone on with. */
+  async answer(): Promise<void> {
+    const { messages } = this.session;
+    const at = messages.at(-1)?.role === "assistant" ? messages.length - 1 : messages.length;
+    await this.#ask(at, [], null, async (ref, conversation) => {
+      return { type: "answer", ref, conversation, seen: this.session.version };
+    });
+  }
+
+  /** Adds a turn without asking for an answer, or writes one anew beside another. Tells whether it worked. */
+  async add(message: NewMessage, pictures: Picture[] = []): Promise<boolean> {
+    const { session } = this;
+    if (this.live) return false;
+    session.problem = null;
+    session.notice = "";
+    try {
+      const id = await session.saved();
+      const images = [...(message.images ?? [])];
+      for (const picture of pictures) images.push(await server.keepPicture(id, picture));
+      const { version: seen, page } = session;
+      this.adopt(await server.addMessage(id, { ...message, images, seen, tab: page.tab.id }), false);
+      session.touch(false);
+      return true;
+    } catch (failure) {
+      if (isChangedElsewhere(failure)) await this.#changedElsewhere();
+      else session.fail(failure);
+      return false;
+    }
   }
 
   /** Asks for another answer beside this one. */
   async regenerate(message: Id): Promise<void> {
     const at = this.#indexOf(message);
-    await this.#ask(at, [], null, (ref, conversation) => {
+    await this.#ask(at, [], null, async (ref, conversation) => {
       return { type: "regenerate", ref, conversation, message, seen: this.session.version };
     });
   }
@@ -98,10 +142,10 @@ export class Answering {
     else this.#ended(frame.message);
   }
 
-  async #ask(at: number, added: Message[], typed: string | null, frame: (ref: string, id: Id) => ClientFrame): Promise<void> {
+  async #ask(at: number, added: Message[], typed: Typed | null, frame: (ref: string, id: Id) => Promise<ClientFrame>): Promise<void> {
     const { session } = this;
     if (this.live || !session.mayCall) return;
-    const live = new LiveRun(newId(), session.id, session.messages, typed);
+    const live = new LiveRun(newId(), session.id, session.messages, typed?.text ?? null, typed?.pictures);
     this.live = live;
     session.problem = null;
     session.notice = "";
@@ -111,7 +155,7 @@ export class Answering {
     try {
       // What is asked for is what the screen shows: settings that cannot be saved keep the message back.
       const id = await session.saved();
-      const request = frame(live.ref, id);
+      const request = await frame(live.ref, id);
       if (this.live === live && !session.page.send(request)) live.unsent = request;
     } catch (failure) {
       this.#giveBack(live);
@@ -137,6 +181,7 @@ export class Answering {
     this.adopt(conversation, false);
     if (live.typed !== null && !arrived) {
       this.session.returnDraft(live.typed);
+      this.session.pictures = [...live.pictures, ...this.session.pictures];
       this.session.notice = t.lostSend;
     }
   }
@@ -215,6 +260,7 @@ export class Answering {
     if (outcome !== "grown" || live.phase === "stopping") return;
     if (live.phase !== "streaming") this.announcement = t.streamingStatus;
     live.phase = "streaming";
+    live.noted();
     this.#paint(live);
   }
 
@@ -226,14 +272,16 @@ export class Answering {
       this.#isPaintDue = false;
       const message = this.session.messages.at(-1);
       if (this.live !== live || live.phase === "stopping" || message?.state !== "running") return;
-      message.content = live.text.content;
+      message.content = message.prefill + live.text.content;
       message.reasoning = live.text.reasoning;
+      if (live.text.toolCalls.length) message.tool_calls = live.text.toolCalls.map((call) => ({ ...call, function: { ...call.function } }));
     });
   }
 
   #ended(message: Message): void {
+    const thought_ms = this.live?.thoughtMilliseconds ?? null;
     this.#end();
-    this.#replace(message);
+    this.#replace({ ...message, thought_ms });
     this.announcement = message.content ? t.answered(message.content) : t.stopped;
   }
 
@@ -298,6 +346,7 @@ export class Answering {
     this.session.messages = live.before;
     this.session.touch(false);
     if (draft !== null) this.session.returnDraft(draft);
+    if (live.pictures.length) this.session.pictures = [...live.pictures, ...this.session.pictures];
     void this.#catchUp();
   }
 
@@ -335,5 +384,8 @@ let locals = 0;
 function localMessage(role: Message["role"], content: string, state: Message["state"]): Message {
   locals += 1;
   const id = `local-${locals}`;
-  return { id, role, content, reasoning: "", state, run: null, error: null, versions: [id] };
+  return {
+    id, role, content, reasoning: "", state, run: null, error: null, versions: [id],
+    tool_calls: [], tool_call_id: "", logprobs: [], images: [], prefill: "",
+  };
 }

@@ -3,8 +3,9 @@ import { Answering } from "./answering.svelte";
 import { Conversations } from "./conversations";
 import { server } from "./http";
 import type { Page } from "./page.svelte";
+import type { Picture } from "./pictures";
 import { Session } from "./session.svelte";
-import type { Conversation, Id } from "./types";
+import type { Conversation, Id, Role } from "./types";
 
 /** How many columns a person can open; more do not fit a screen. */
 export const MAX_COLUMNS = 4;
@@ -20,6 +21,16 @@ export class Column {
   constructor(readonly session: Session) {
     this.answering = new Answering(session);
     this.conversations = new Conversations(session, this.answering);
+  }
+
+  /** Adds a turn without asking for an answer; what was typed comes back where that fails. */
+  async add(role: Role, content: string, pictures: Picture[]): Promise<void> {
+    const { session } = this;
+    const draft = session.draft === content ? session.takeDraft() : "";
+    this.toEnd();
+    if (await this.answering.add({ role, content, is_draft: draft !== "" }, pictures)) return;
+    if (draft) session.returnDraft(draft);
+    session.pictures = [...pictures, ...session.pictures];
   }
 
   /** Saves what waits, and hears nothing more. */
@@ -106,12 +117,17 @@ export class Columns {
   }
 
   /** Sends one message to every column that can take it. */
-  send(text: string): void {
+  send(text: string, pictures: Picture[]): void {
     for (const column of this.list) {
       if (column !== this.main && column.session.draft.trim() === text.trim()) column.session.takeDraft();
       column.toEnd();
-      void column.answering.send(text);
+      void column.answering.send(text, null, pictures);
     }
+  }
+
+  /** Adds one turn to every column, without asking. */
+  addTurn(role: Role, content: string, pictures: Picture[]): void {
+    for (const column of this.list) void column.add(role, content, pictures);
   }
 
   stop(): void {

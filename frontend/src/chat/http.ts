@@ -1,7 +1,8 @@
 /** JSON over HTTP with the session's cookie. */
 import { t } from "../i18n";
 import { encode } from "./encoding";
-import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message } from "./types";
+import type { Picture } from "./pictures";
+import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message, NewMessage, Parameters } from "./types";
 
 export class HttpError extends Error {
   constructor(
@@ -100,6 +101,12 @@ export const server = {
   clear: (id: Id) => call<Conversation & { deletion: string }>("POST", `${conversations}/${id}/clear`),
   restore: ({ conversation, ...body }: Deletion) => call<Conversation>("POST", `${conversations}/${conversation}/restore`, { body }),
   showVersion: (id: Id, message: Id) => call<Conversation>("POST", `${conversations}/${id}/branch`, { body: { message } }),
+  /** Adds a turn, or writes one anew beside another, without asking for an answer. */
+  addMessage: (id: Id, body: NewMessage & { seen: number; tab: string }) => call<Conversation>("POST", `${conversations}/${id}/messages`, { body }),
+  /** Keeps a picture for a conversation, and returns its id. */
+  keepPicture: async (id: Id, picture: Picture) => (await call<{ id: string }>("POST", `${conversations}/${id}/images`, { body: picture })).id,
+  /** Whether a request may carry these parameters; what is wrong, or null. */
+  checkParameters: async (body: Parameters) => (await call<{ error: ApiError | null }>("POST", "/playground/parameters", { body })).error,
   /** Gives back what was read of an answer before its server was killed. */
   recover: (id: Id, { id: message, content, reasoning }: Message) =>
     call<unknown>("POST", `${conversations}/${id}/messages/${message}/recovered`, { body: { content, reasoning } }),

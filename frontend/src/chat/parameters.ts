@@ -11,6 +11,30 @@ export interface NumberParameter {
   isGeometric?: boolean;
 }
 
+/** The parameters that have a control of their own; all others are written as JSON. */
+export const NAMED = new Set([
+  "temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed", "stop", "response_format",
+  "tools", "tool_choice", "logprobs", "top_logprobs",
+]);
+
+export const EXAMPLE_SCHEMA = {
+  type: "object",
+  properties: { city: { type: "string" }, population: { type: "integer" } },
+  required: ["city", "population"],
+  additionalProperties: false,
+};
+
+export const EXAMPLE_TOOLS = [
+  {
+    type: "function",
+    function: {
+      name: "get_weather",
+      description: "Returns the weather of a city.",
+      parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+    },
+  },
+];
+
 /** The parameters that have a slider; the bounds are those of inference.chat. */
 export function numberParameters(contextTokens: number): NumberParameter[] {
   return [

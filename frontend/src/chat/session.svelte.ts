@@ -3,9 +3,13 @@ import { show as showAddress, placeOf, type Place } from "./address";
 import { server, shownError } from "./http";
 import type { Page } from "./page.svelte";
 import { merged } from "./parameters";
+import type { Picture } from "./pictures";
 import { unstash } from "./stash";
 import { StoredConversation } from "./stored";
 import type { ApiError, CatalogueModel, Changes, Code, Conversation, Id, Message, Parameters } from "./types";
+
+/** English text in most tokenizers; a rule of thumb for what has not been counted yet. */
+const CHARACTERS_PER_TOKEN = 4;
 
 export class Session {
   id = $state<Id | null>(null);
@@ -17,6 +21,8 @@ export class Session {
   /** What other tabs left unsent in this conversation, by tab. */
   otherDrafts = $state.raw<[tab: string, text: string][]>([]);
   messages = $state<Message[]>([]);
+  /** What is to be sent with the draft. */
+  pictures = $state.raw<Picture[]>([]);
   isLoading = $state(false);
   saveFailed = $state(false);
   /** A failure that belongs to no message, and a word on what happened to the last one sent. */
@@ -106,6 +112,22 @@ export class Session {
     return text;
   }
 
+  takePictures(): Picture[] {
+    const { pictures } = this;
+    this.pictures = [];
+    return pictures;
+  }
+
+  /** About how many tokens the next request has: those of the last answer, and a quarter of each character since. */
+  get promptTokens(): number {
+    const at = this.messages.findLastIndex(({ run }) => run?.prompt_tokens !== null && run?.prompt_tokens !== undefined);
+    const run = this.messages[at]?.run;
+    const counted = (run?.prompt_tokens ?? 0) + (run?.completion_tokens ?? 0);
+    const system = run ? 0 : this.systemPrompt.length;
+    const later = this.messages.slice(at + 1).reduce((length, { content }) => length + content.length, system + this.draft.length);
+    return counted + Math.ceil(later / CHARACTERS_PER_TOKEN);
+  }
+
   /** Puts text back into the box, before whatever was typed since. */
   returnDraft(text: string): void {
     this.change({ draft: this.draft.trim() ? `${text}\n\n${this.draft}` : text });
@@ -142,6 +164,7 @@ export class Session {
     if (isOther) {
       this.#stored = this.#store(conversation.id);
       this.id = conversation.id;
+      this.pictures = [];
       this.draft = conversation.drafts[this.page.tab.id] ?? conversation.draft;
     }
     this.page.project = conversation.project;
@@ -165,7 +188,7 @@ export class Session {
   startNew(isStep = true): void {
     this.leave();
     this.#stored = this.#store(null);
-    Object.assign(this, { id: null, title: "", draft: "", otherDrafts: [], messages: [], problem: null, notice: "", isLoading: false });
+    Object.assign(this, { id: null, title: "", draft: "", otherDrafts: [], messages: [], pictures: [], problem: null, notice: "", isLoading: false });
     const { systemPrompt, parameters } = this;
     if (systemPrompt) this.#stored.saver.hold({ system_prompt: systemPrompt });
     if (Object.keys(parameters).length) this.#stored.saver.hold({ parameters: { ...parameters } });

@@ -49,20 +49,47 @@ export interface RunSummary {
   tokens_per_second: number | null;
 }
 
+export type Role = "system" | "developer" | "user" | "assistant" | "tool";
+
+/** A function that the model asks to be called, with its arguments as JSON text. */
+export interface ToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+/** How likely a token was, and what could have stood in its place. */
+export interface TokenLogprob {
+  token: string;
+  logprob: number;
+  top_logprobs?: { token: string; logprob: number }[];
+}
+
 export interface Message {
   id: Id;
-  role: "user" | "assistant";
+  role: Role;
   content: string;
   reasoning: string;
   state: "complete" | "running" | "stopped" | "failed";
   run: RunSummary | null;
   error: ApiError | null;
+  tool_calls: ToolCall[];
+  /** The call that a tool's message answers. */
+  tool_call_id: string;
+  logprobs: TokenLogprob[];
+  /** The ids of the pictures that it shows. */
+  images: string[];
+  /** The words that an answer was to go on from. */
+  prefill: string;
+  /** How long the model thought before it spoke, in milliseconds, where this page saw it. */
+  thought_ms?: number | null;
   /** The messages that stand in the same place, the oldest first; one of them is this one. */
   versions: Id[];
 }
 
 export interface ResponseFormat {
   type: "text" | "json_object" | "json_schema";
+  json_schema?: { name: string; schema: unknown; strict?: boolean };
 }
 
 export interface Parameters {
@@ -74,6 +101,12 @@ export interface Parameters {
   seed?: number;
   stop?: string[];
   response_format?: ResponseFormat;
+  tools?: unknown[];
+  tool_choice?: unknown;
+  logprobs?: boolean;
+  top_logprobs?: number;
+  /** What has no control of its own. */
+  [other: string]: unknown;
 }
 
 export interface Conversation {
@@ -150,9 +183,30 @@ export interface Code {
   javascript: string;
 }
 
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  function?: { name?: string; arguments?: string };
+}
+
 export interface Chunk {
   content?: string;
   reasoning?: string;
+  tool_calls?: ToolCallDelta[];
+  logprobs?: TokenLogprob[];
+  /** How many tokens the answer has so far, where its engine counts along. */
+  tokens?: number;
+}
+
+/** A turn that is added without asking for an answer, or written anew beside another one. */
+export interface NewMessage {
+  role: Role;
+  content?: string;
+  images?: string[];
+  tool_calls?: ToolCall[];
+  tool_call_id?: string;
+  replaces?: Id;
+  is_draft?: boolean;
 }
 
 export type ServerFrame =
@@ -166,7 +220,8 @@ export type ServerFrame =
   | { type: "revoked"; error: ApiError };
 
 export type ClientFrame =
-  | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null; seen: number; tab: string }
+  | { type: "send"; ref: string; conversation: Id; content: string; replaces: Id | null; seen: number; tab: string; images: string[] }
+  | { type: "answer"; ref: string; conversation: Id; seen: number }
   | { type: "regenerate"; ref: string; conversation: Id; message: Id; seen: number }
   | { type: "stop"; run: string }
   | { type: "attach"; run: string; after: number }

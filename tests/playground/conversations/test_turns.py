@@ -180,7 +180,7 @@ def test_every_parameter_of_a_request_can_be_set_and_is_checked_as_it_is_typed(c
     tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     for parameters, param in (
         ({"tools": tools, "tool_choice": "auto", "logprobs": True, "top_logprobs": 2, "top_k": 5}, None),
-        ({"tools": [{"type": "function", "function": {"name": "not a name"}}]}, "tools[...].function.name"),
+        ({"tools": [{"type": "function", "function": {"name": "not a name"}}]}, "tools[0].function.name"),
         ({"tool_choice": "auto"}, "tool_choice"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
