@@ -19,8 +19,8 @@ _POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-# A reader may click a picture in an answer to see it; only there may one come from elsewhere.
-_CHAT_POLICY = {**_POLICY, "img-src": "'self' https:"}
+# A reader may click a picture in an answer to see it, and see one that is not sent yet; only there.
+_CHAT_POLICY = {**_POLICY, "img-src": "'self' https: data:"}
 
 _SWITCHED_OFF = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "hid", "midi")
 _PERMISSIONS = ", ".join(f"{feature}=()" for feature in _SWITCHED_OFF)

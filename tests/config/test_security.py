@@ -36,7 +36,7 @@ def test_every_response_has_a_policy_without_inline_code(owner: User, url: str) 
 def test_pictures_from_elsewhere_may_show_in_the_chat_alone(owner: User) -> None:
     client = Client()
     client.force_login(owner)
-    assert "img-src 'self' https:;" in client.get("/playground").headers["Content-Security-Policy"]
+    assert "img-src 'self' https: data:;" in client.get("/playground").headers["Content-Security-Policy"]
     assert "img-src 'self';" in client.get("/").headers["Content-Security-Policy"]
 
 

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from accounts import keys
 from accounts.models import Project, Team, User
-from playground.conversations.forms import Attach, Regenerate, Send, Stop, Watch, read_frame
+from playground.conversations.forms import Answer, Attach, Regenerate, Send, Stop, Watch, read_frame
 from playground.models import Conversation
 from playground.post import Answered, Asked
 from playground.socket.consumer import PlaygroundConsumer
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-METERED_FRAMES: Final = {Send, Regenerate}
+METERED_FRAMES: Final = {Send, Regenerate, Answer}
 SILENT_FRAMES: Final = {Stop, Attach, Watch}
 # What the site's processes write to each other: no socket reads them.
 LETTERS: Final = {Asked, Answered}
@@ -55,7 +55,7 @@ async def test_every_frame_that_has_an_engine_generate_is_metered(
     conversation = await Conversation.objects.acreate(user=operator, project=project, model=MODEL)
     async with tab(operator) as chat:
         run, answer = "0" * 32, ""
-        for kind in (Send, Regenerate, Attach, Stop, Watch):
+        for kind in (Send, Regenerate, Answer, Attach, Stop, Watch):
             before = len(engine.generations)
             await chat.say(type=kind.__struct_config__.tag, **_frame(kind, conversation, run, answer, project))
             run, answer = await _outcome(kind, chat, run, answer)
@@ -71,6 +71,7 @@ def _frame(kind: Any, conversation: Conversation, run: str, answer: str, project
     said: dict[Any, dict[str, Any]] = {
         Send: talk | {"content": "Hello"},
         Regenerate: talk | {"message": answer},
+        Answer: talk,
         Stop: {"run": run},
         Attach: {"run": run},
         Watch: {"project": str(project)},

@@ -78,6 +78,10 @@ export class Columns {
     return this.list.some(({ answering }) => answering.live !== null);
   }
 
+  get mayAdd(): boolean {
+    return this.list.length < MAX_COLUMNS && !this.isBusy && this.main.session.mayCall;
+  }
+
   /** Sets a column beside the others for each model. */
   async add(models: string[]): Promise<void> {
     const { session } = this.main;
@@ -126,8 +130,11 @@ export class Columns {
   }
 
   /** Adds one turn to every column, without asking. */
-  addTurn(role: Role, content: string, pictures: Picture[]): void {
-    for (const column of this.list) void column.add(role, content, pictures);
+  addTurn(role: Role): void {
+    const { draft } = this.main.session;
+    // Only a person shows pictures; with any other turn they wait for the next message.
+    const pictures = role === "user" ? this.main.session.takePictures() : [];
+    for (const column of this.list) void column.add(role, draft, pictures);
   }
 
   stop(): void {

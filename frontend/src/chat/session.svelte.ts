@@ -124,7 +124,8 @@ export class Session {
     const run = this.messages[at]?.run;
     const counted = (run?.prompt_tokens ?? 0) + (run?.completion_tokens ?? 0);
     const system = run ? 0 : this.systemPrompt.length;
-    const later = this.messages.slice(at + 1).reduce((length, { content }) => length + content.length, system + this.draft.length);
+    const uncounted = this.messages.slice(at + 1).filter(({ state }) => state !== "running");
+    const later = uncounted.reduce((length, { content }) => length + content.length, system + this.draft.length);
     return counted + Math.ceil(later / CHARACTERS_PER_TOKEN);
   }
 

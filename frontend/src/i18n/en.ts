@@ -50,6 +50,17 @@ export const en = {
   parameters: "Parameters",
   showHistory: "Conversations",
 
+  // Everything at hand
+  palette: "Commands",
+  paletteSearch: "Search commands, models and conversations",
+  paletteNone: "Nothing is called so.",
+  action: "Action",
+  shortcuts: "Keyboard shortcuts",
+  keySend: "Send",
+  keyNewLine: "Start a new line",
+  keyStop: "Stop the answer",
+  keyEdit: "Edit your last message, from an empty box",
+
   // Columns
   compare: "Compare",
   addColumn: "Add column",
