@@ -8,6 +8,7 @@ export interface Card {
   released: string;
   input: string;
   output: string;
+  health: string;
 }
 
 export function matches(card: Card, search: string, modality: string): boolean {
@@ -31,6 +32,37 @@ const orders: Record<string, Compare> = {
   "output-descending": byNumber("output", -1),
 };
 
+/** Models that do not answer come last, whatever else is asked for. */
 export function compareBy(order: string): Compare {
-  return orders[order] ?? orders["newest"]!;
+  const compare = orders[order] ?? orders["newest"]!;
+  return (a, b) => Number(a.health === "down") - Number(b.health === "down") || compare(a, b);
+}
+
+/** What the catalogue shows, as its address says it. */
+export interface View {
+  search: string;
+  modality: string;
+  sort: string;
+}
+
+export const DEFAULT_VIEW: View = { search: "", modality: "", sort: "newest" };
+
+export function viewOf(query: URLSearchParams): View {
+  const sort = query.get("sort") ?? "";
+  return { search: query.get("search") ?? "", modality: query.get("modality") ?? "", sort: sort in orders ? sort : DEFAULT_VIEW.sort };
+}
+
+/** The query of an address; what is as usual is not in it. */
+export function queryOf(view: View): string {
+  const named = (Object.keys(DEFAULT_VIEW) as (keyof View)[]).filter((name) => view[name] !== DEFAULT_VIEW[name]);
+  const query = new URLSearchParams(named.map((name) => [name, view[name]])).toString();
+  return query && `?${query}`;
+}
+
+export const MAX_COMPARED = 4;
+
+/** The playground with the chosen models side by side. */
+export function comparison(models: string[]): string {
+  const [first = "", ...others] = models;
+  return `/playground?${new URLSearchParams([["model", first], ...others.map((model) => ["compare", model])])}`;
 }

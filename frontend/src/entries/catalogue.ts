@@ -1,5 +1,5 @@
 /** Search, filter and sort on the cards that the server drew. */
-import { compareBy, matches, type Card } from "../catalogue/order";
+import { compareBy, comparison, DEFAULT_VIEW, matches, MAX_COMPARED, queryOf, viewOf, type Card, type View } from "../catalogue/order";
 import { loadStrings, t } from "../i18n";
 
 const form = document.querySelector<HTMLFormElement>("[data-catalogue-bar]");
@@ -16,10 +16,22 @@ if (form && list) {
   const facts = (card: HTMLElement) => card.dataset as unknown as Card;
   let modality = "";
 
-  const choose = (wanted: string) => {
-    modality = wanted;
-    for (const filter of filters) filter.setAttribute("aria-pressed", String(filter.dataset.modality === wanted));
+  /** Shows what an address says. */
+  const show = (view: View) => {
+    search.value = view.search;
+    sort.value = view.sort;
+    modality = view.modality;
+    for (const filter of filters) filter.setAttribute("aria-pressed", String(filter.dataset.modality === modality));
     refresh();
+  };
+  /** Shows something else, and says so in the address: a choice is a step that Back undoes, each letter of a search is not. */
+  const change = (changes: Partial<View>, isStep: boolean) => {
+    const view = { search: search.value, modality, sort: sort.value, ...changes };
+    show(view);
+    const address = location.pathname + queryOf(view);
+    if (address === location.pathname + location.search) return;
+    if (isStep) history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
   };
   const refresh = () => {
     const compare = compareBy(sort.value);
@@ -37,15 +49,32 @@ if (form && list) {
   for (const filter of filters) {
     const wanted = filter.dataset.modality ?? "";
     filter.disabled = !cards.some((card) => matches(facts(card), "", wanted));
-    filter.addEventListener("click", () => choose(wanted));
+    filter.addEventListener("click", () => change({ modality: wanted }, true));
   }
-  search.addEventListener("input", refresh);
-  sort.addEventListener("change", refresh);
+  search.addEventListener("input", () => change({}, false));
+  sort.addEventListener("change", () => change({}, true));
+  addEventListener("popstate", () => show(viewOf(new URLSearchParams(location.search))));
   form.addEventListener("submit", (event) => event.preventDefault());
   document.querySelector("[data-catalogue-reset]")?.addEventListener("click", () => {
-    search.value = "";
-    choose("");
+    change({ search: "", modality: "" }, true);
     search.focus();
   });
-  refresh();
+  show({ ...DEFAULT_VIEW, ...viewOf(new URLSearchParams(location.search)) });
+
+  const boxes = cards.flatMap((card) => card.querySelector<HTMLInputElement>("[data-compare]") ?? []);
+  const bar = document.querySelector<HTMLElement>("[data-compare-bar]");
+  const link = bar?.querySelector<HTMLAnchorElement>("[data-compare-link]");
+  let compared: string[] = [];
+  const choose = ({ value, checked }: HTMLInputElement) => {
+    compared = [...compared.filter((model) => model !== value), ...(checked ? [value] : [])];
+    for (const box of boxes) box.disabled = !box.checked && compared.length >= MAX_COMPARED;
+    if (!bar || !link) return;
+    bar.hidden = compared.length < 2;
+    link.href = comparison(compared);
+    link.lastElementChild!.textContent = t.compareCount(compared.length);
+  };
+  for (const box of boxes) {
+    box.checked = false;
+    box.addEventListener("change", () => choose(box));
+  }
 }

@@ -63,6 +63,7 @@ export const en = {
 
   // Columns
   compare: "Compare",
+  compareCount: (count: number) => `Compare ${count}`,
   addColumn: "Add column",
   column: (place: number) => `Column ${place}`,
   columnsLabel: "Columns",

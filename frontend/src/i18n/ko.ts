@@ -95,6 +95,7 @@ export const ko: Strings = {
   keyStop: "답변 중지",
   keyEdit: "빈 입력란에서 마지막 메시지 고치기",
   compare: "비교",
+  compareCount: (count) => `모델 ${count}개 비교`,
   addColumn: "열 추가",
   column: (place) => `${place}번 열`,
   columnsLabel: "열",
