@@ -113,7 +113,7 @@ def test_back_and_forward_lead_through_what_was_open(chat: Chat, page: Page, tgi
     page.get_by_role("button", name="New chat").click()
     expect(chat.answers).to_have_count(0)
     chat.ask("The second conversation")
-    page.locator(".history-open", has_text="The first").click()
+    page.locator(".history-open", has_text="The first conversation").click()
     expect(chat.questions).to_have_text(["The first conversation"])
     page.go_back()
     expect(chat.questions).to_have_text(["The second conversation"])

@@ -23,6 +23,6 @@ def test_a_few_letters_lead_to_commands_and_to_conversations_by_what_was_said_in
     page.set_viewport_size(WIDE)
     search.press("Enter")
     expect(chat.questions).to_have_text(["A question about walruses"])
-    page.get_by_role("heading", name="Parameters").click()
+    page.get_by_role("heading", name="Parameters", level=3).click()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
