@@ -50,6 +50,10 @@ class _Lookout:
                 continue
             for viewer in tuple(self.viewers):
                 for conversation, told in tuple(viewer.told.items()):
+                    if conversation not in watched:
+                        # It was opened during the look, which says nothing of it.
+                        self.changed.set()
+                        continue
                     # One that is gone has no version any more.
                     version = versions.get(conversation, 0)
                     if version != told:
