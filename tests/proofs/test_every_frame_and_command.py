@@ -101,6 +101,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "revoke_key": ("{key}",),
     "grant_credits": ("acme", "1", "--reason=tests"),
     "set_budget": ("acme", "1"),
+    "turn_second_factor_off": ("owner@example.org",),
     "verify_ledger": (),
     "export_ledger": ("acme",),
 }
