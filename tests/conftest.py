@@ -16,6 +16,7 @@ from accounts.models import DEFAULT_PROJECT, Membership, Project, Team, User
 from core import changes
 from core.environment import caches
 from core.redis import asking
+from tests import runtimes  # noqa: F401 - has every Runtime hear of settings that a test changes
 from tests.redis_server import RedisServer
 
 PASSWORD = "correct horse battery"  # everyone's

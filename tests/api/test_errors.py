@@ -202,9 +202,9 @@ def test_a_method_or_an_address_that_is_not_there(raw: httpx2.Client) -> None:
     for response in (raw.get("/v1/chat/completions"), raw.put("/v1/chat/completions"), raw.post("/v1/models", json={})):
         check_shape(response, 405, "method_not_allowed")
     assert raw.get("/v1/chat/completions").headers["allow"] == "POST"
-    for path in ("/v1/", "/v1/completions", "/v1//models"):
+    for path in ("/v1/", "/v1/edits", "/v1//models"):
         assert raw.get(path).status_code == 404, path
-    check_shape(raw.post("/v1/embeddings", json={}), 404, "not_found")
+    check_shape(raw.post("/v1/moderations", json={}), 404, "not_found")
 
 
 @pytest.mark.parametrize("accepted", ["text/event-stream", "text/html", "application/xml", "nonsense"])
