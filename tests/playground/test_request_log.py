@@ -44,9 +44,8 @@ async def test_a_run_of_a_socket_has_a_line_without_its_words(
 
 async def test_what_a_socket_refuses_has_a_line(cast: Cast, tgi: FakeTgi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    conversation = await begin(cast.stranger)
     async with tab(cast.stranger) as chat:
-        await chat.say(type="send", ref="r1", conversation=str(conversation.pk), content="")
+        await chat.say(type="send", ref="r1", conversation="nowhere", content=CANARY)
         await chat.hear("failed")
         await chat.ask("00000000-0000-0000-0000-000000000000", CANARY)
         await eventually(lambda: len(lines(caplog)) == 2)
