@@ -1,5 +1,6 @@
 """What axe finds on a page as it stands, in both themes, wide and narrow."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from playwright.sync_api import Page
 
 AXE = Path(__file__).resolve().parent.parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-SCHEMES = ("light", "dark")
-WIDTHS = (1280, 360)
+VIEWS = (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360))
+# Each theme and each width once: for pages of which there are many of a kind.
+FEW_VIEWS = VIEWS[::2]
 NARROWEST = 320
 # Everything that axe checks by default, and WCAG 2.2's size of targets, which it leaves to be switched on.
 # No preloading: axe would write style elements of its own, which the page's policy refuses.
@@ -26,17 +28,16 @@ def axe() -> str:
     return AXE.read_text()
 
 
-def check(page: Page) -> None:
-    """Fail with every violation in both themes and widths, or when the page scrolls sideways where it is narrowest."""
+def check(page: Page, views: Sequence[tuple[str, int]] = VIEWS) -> None:
+    """Fail with every violation in the views, or when the page scrolls sideways where it is narrowest."""
     found: dict[str, list[str]] = {}
     page.evaluate(f"{axe()}; void 0")
-    for width in WIDTHS:
+    for scheme, width in views:
         page.set_viewport_size({"width": width, "height": 800})
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            page.evaluate(STILL)
-            for each in _described(page.evaluate(RUN)):
-                found.setdefault(each, []).append(f"{scheme} {width}")
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.evaluate(STILL)
+        for each in _described(page.evaluate(RUN)):
+            found.setdefault(each, []).append(f"{scheme} {width}")
     page.set_viewport_size({"width": NARROWEST, "height": 800})
     if (pixels := page.evaluate(SIDEWAYS)) > 0:
         found[f"scrolls sideways by {pixels} px"] = [str(NARROWEST)]
