@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 # Several runs at once would write the same cache.
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# What takes longer than a change should wait for is left to `make test-at-length`, and to `make prove`.
+SHORT := not at_length
 # What mostly starts sites of its own, and waits for them.
 SITE_TESTS := tests/config tests/playground tests/proofs
 # The first Python on the PATH that is new enough.
@@ -19,7 +21,7 @@ MINUTES ?= 10
 PROVE = prove --scale $(SCALE) --also tests.proofs.served
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser test-clients clients check bench benches prove chaos \
+.PHONY: run setup test test-sites test-sqlite test-postgresql test-browser test-clients test-at-length clients check bench benches prove chaos \
 	frontend setup-dev packages database clean
 
 run: setup ## set up whatever is missing, and serve
@@ -61,16 +63,21 @@ test: setup-dev packages ## every test, on SQLite; what touches money or identit
 
 # Two at a time: all of them wait more than they work.
 test-sites:
-	$(PYTEST) $(SITE_TESTS)
+	$(PYTEST) -m "$(SHORT)" $(SITE_TESTS)
 
 test-sqlite:
-	$(PYTEST) --ignore tests/browser --ignore tests/clients $(addprefix --ignore ,$(SITE_TESTS))
+	$(PYTEST) -m "$(SHORT)" --ignore tests/browser --ignore tests/clients $(addprefix --ignore ,$(SITE_TESTS))
 
 test-browser:
-	$(PYTEST) tests/browser
+	$(PYTEST) -m "$(SHORT)" tests/browser
 
 test-postgresql:
-	$(PYTEST) --database postgresql -m either_database
+	$(PYTEST) --database postgresql -m "either_database and $(SHORT)"
+
+test-at-length: setup-dev packages ## the tests that `make test` leaves out, on SQLite and PostgreSQL
+	$(BIN)/python frontend/build.py
+	$(PYTEST) -m at_length
+	$(PYTEST) --database postgresql -m "either_database and at_length"
 
 # Those that install in seconds.
 test-clients:
@@ -105,6 +112,7 @@ prove: $(VENV)/installed-dev ## prove at full count, on your database and a Post
 	@mkdir -p $(DATA_DIR)
 	$(MANAGE) $(PROVE) --report $(DATA_DIR)/proof.md
 	$(BIN)/python -m tests.credits.on_postgresql manage.py $(PROVE) --report $(DATA_DIR)/proof-postgresql.md
+	@$(MAKE) --no-print-directory test-at-length
 
 chaos: setup-dev packages ## ten minutes of killed, stopped, filled, cut and slowed parts under load, and the audit
 	$(BIN)/python -m tests.proofs.chaos --minutes $(MINUTES)
