@@ -8,14 +8,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
+
 from playground.conversations import answers
 from playground.questions import FINAL, PIECE_SECONDS, Question
 from playground.socket.frames import Frames, frames_of
 
 # A follower who asks for nothing for so long has left.
 IDLE_SECONDS: Final = 5.0
-# A letter with more text than this brings the rest in further frames.
-PIECE_CHARACTERS: Final = 65_536
+# A letter with more than this brings the rest in further frames.
+PIECE_BYTES: Final = 65_536
 
 
 class _Follower:
@@ -103,8 +105,8 @@ def _pieces(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
     first, chunks, size = frame["from"], [], 0
     for chunk in frame["chunks"]:
         chunks.append(chunk)
-        size += sum(map(len, chunk.values()))
-        if size > PIECE_CHARACTERS:
+        size += len(msgspec.json.encode(chunk))
+        if size > PIECE_BYTES:
             yield {**frame, "from": first, "chunks": chunks}
             first, chunks, size = first + len(chunks), [], 0
     if chunks:

@@ -1,6 +1,6 @@
 """What one process of this site asks another about a run, and hears of it, however the two can speak to each other."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -30,4 +30,4 @@ class Piece(msgspec.Struct, frozen=True):
     type: Literal["queued", "chunks", "ended", "failed"]
     run: str
     first: int = msgspec.field(name="from", default=0)
-    chunks: list[dict[str, str]] = []
+    chunks: list[dict[str, str | int | list[Any] | dict[str, Any]]] = []
