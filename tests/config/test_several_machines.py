@@ -26,7 +26,8 @@ from tests.playground.tab import session_of
 from tests.proofs.customers import Customer, customer
 from tests.redis_server import RedisServer
 
-pytestmark = [pytest.mark.either_database, pytest.mark.django_db(transaction=True)]
+# Machines share a PostgreSQL, never a file.
+pytestmark = [pytest.mark.either_database, pytest.mark.postgresql_only, pytest.mark.django_db(transaction=True)]
 
 DOLLAR_NANO = 1_000_000_000
 BODY = {"model": MODEL, "messages": HELLO}

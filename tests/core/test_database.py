@@ -48,19 +48,19 @@ def test_a_server_that_starts_later_is_waited_for(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_one_that_says_nothing_any_more_does_not_keep_the_site_from_ending(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.at_length)])
+def test_one_that_says_nothing_any_more_does_not_keep_the_site_from_ending(tmp_path: Path, workers: str) -> None:
     server = PostgreSQL()
     settings = {"DATABASE_URL": server.url, "EMBEDDED_ENGINE": "false", "SHUTDOWN_SECONDS": "0"}
     try:
         Serve(tmp_path, **settings).manage("migrate", "--verbosity", "0")
-        for workers in ("1", "2"):
-            site = Serve(tmp_path, WORKERS=workers, **settings).start()
-            address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
-            with server.silence(), closing(socket.create_connection(address)) as client:
-                client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert httpx2.get(f"{site.url}/healthz").status_code == 200
-                site.process.terminate()
-                assert site.wait(PATIENCE_SECONDS) == 0
+        site = Serve(tmp_path, WORKERS=workers, **settings).start()
+        address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+        with server.silence(), closing(socket.create_connection(address)) as client:
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert httpx2.get(f"{site.url}/healthz").status_code == 200
+            site.process.terminate()
+            assert site.wait(PATIENCE_SECONDS) == 0
     finally:
         server.stop()
 
