@@ -78,7 +78,7 @@ _FINAL: Final = ("conversation_busy", "idempotency_key_reused", "insufficient_qu
 # When a client may usefully try again, in seconds, where nothing better is known.
 _RETRY_AFTER: Final = {
     "concurrency_limit_reached": 1,
-    **dict.fromkeys(("engine_overloaded", "engine_unavailable", "ledger_unavailable"), 2),
+    **dict.fromkeys(("engine_overloaded", "engine_unavailable", "ledger_unavailable", "too_many_connections"), 2),
 }
 # Clients do not wait longer than this: the AI SDK falls back to its own pace, the openai package gives up.
 MAX_RETRY_AFTER_SECONDS: Final = 60

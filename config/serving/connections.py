@@ -60,7 +60,8 @@ class Address:
     __slots__ = ("_pieces", "_window_end", "connections")
 
     def __init__(self) -> None:
-        self.connections: set[Connection] = set()
+        # In the order in which they came: of those that a loop took in at the same tick, the first is the longest idle.
+        self.connections: dict[Connection, None] = {}
         self._pieces = 0
         self._window_end = 0.0
 
@@ -238,7 +239,7 @@ class Connections:
         connection = Connection(protocol, key, transport, address)
         if self._has_room_for(address) and self._has_room():
             self._by_key[key] = connection
-            address.connections.add(connection)
+            address.connections[connection] = None
             connection.expect_within(settings.REQUEST_HEAD_SECONDS)
         else:
             connection.refuse(limits.too_many_connections())
@@ -250,7 +251,7 @@ class Connections:
     def close(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         if self._by_key.pop(connection.key, None):
-            connection.address.connections.discard(connection)
+            connection.address.connections.pop(connection, None)
 
     def shut_down(self, *, sockets: bool) -> None:
         """Have the clients on WebSockets go, or all the others."""

@@ -28,7 +28,7 @@ from tests.site import Serve, Site
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DOLLAR_NANO = 1_000_000_000
-CREWS = [(2, "daphne"), (3, "uvicorn")]
+CREWS = [pytest.param(2, "daphne", marks=pytest.mark.at_length), (3, "uvicorn")]
 
 
 @pytest.fixture
