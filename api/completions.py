@@ -149,5 +149,4 @@ class Completions(ApiHandler):
         """Parse, start, and send what comes."""
         asked = parse(body)
         run = await self.run(caller, asked.chat, self.claim(caller, asked.chat))
-        self.exchange.line.answered_by(run)
         self.send(run, asked, CompletionWriter(run.id, run.receipt.created, asked))

@@ -89,5 +89,4 @@ class Embeddings(ApiHandler):
         """Parse, start, and send the vectors."""
         asked = parse(body)
         run = await self.run(caller, asked.chat, self.claim(caller, asked.chat))
-        self.exchange.line.answered_by(run)
         self.send_whole(run, asked, EmbeddingsWriter(asked.chat.model))

@@ -111,16 +111,19 @@ class ApiHandler:
         return Claim.of(caller, key, asked, meant, exchange.request_id)
 
     async def run(self, caller: Caller, chat: Chat, claim: Claim | None) -> Run:
-        """Start the run, or find the one that answers for a claim."""
+        """Start the run, or find the one that answers for a claim; it is named in the request's log line."""
         exchange = self.exchange
         fits, runtime = fits_to_balance(exchange.headers), exchange.runtime
         if claim is None:
-            return start(runtime, caller, chat, run_id=exchange.request_id, fit_to_balance=fits)
-        return await once(
-            runtime,
-            claim,
-            lambda claim: start(runtime, caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits),
-        )
+            run: Run = start(runtime, caller, chat, run_id=exchange.request_id, fit_to_balance=fits)
+        else:
+            run = await once(
+                runtime,
+                claim,
+                lambda claim: start(runtime, caller, chat, run_id=claim.run, claim=claim, fit_to_balance=fits),
+            )
+        exchange.line.answered_by(run)
+        return run
 
     def send(self, run: Run, asked: Asked, writer: Writer) -> None:
         """Send what comes of the run, streamed or whole."""

@@ -83,5 +83,4 @@ class Rerank(ApiHandler):
         """Parse, start, and send the ranking."""
         asked = parse(body)
         run = await self.run(caller, asked.chat, self.claim(caller, asked.chat))
-        self.exchange.line.answered_by(run)
         self.send_whole(run, asked, RerankWriter(run.id, asked))

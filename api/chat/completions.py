@@ -13,5 +13,4 @@ class ChatCompletions(ApiHandler):
         """Parse, start, and send what comes."""
         parsed = read(body)
         run = await self.run(caller, parsed.chat, self.claim(caller, parsed.chat))
-        self.exchange.line.answered_by(run)
         self.send(run, parsed, ChatWriter(run.id, run.receipt.created, parsed.chat))

@@ -30,7 +30,6 @@ class Messages(AnthropicHandler):
         """Parse, start, and send what comes."""
         asked = await _with_model(self.exchange.runtime.catalog, parse(body))
         run = await self.run(caller, asked.chat, self.claim(caller, asked.chat))
-        self.exchange.line.answered_by(run)
         self.send(run, asked, MessageWriter(run.id, asked))
 
 

@@ -55,7 +55,6 @@ class Responses(ResponsesHandler):
         """Parse, start, and send what comes."""
         asked, ancestors = await _understood(caller, body)
         run = await self._start(caller, asked, ancestors)
-        self.exchange.line.answered_by(run)
         self._run, self._asked = run, asked
         self._writer = writer = ResponseWriter(run.id, run.receipt.created, asked)
         if asked.request.background:
