@@ -119,5 +119,4 @@ def _still_stands(invitation: Invitation) -> bool:
     if not inviter.is_active:
         return False
     role = invitation.team.role_of(inviter)
-    may_own = invitation.role != Membership.Role.OWNER or role == Membership.Role.OWNER
-    return role in Membership.MANAGING_ROLES and may_own
+    return role in Membership.MANAGING_ROLES and memberships.may_give(invitation.role, role)

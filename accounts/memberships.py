@@ -80,9 +80,14 @@ def _lock(team: Team) -> None:
     Team.objects.select_for_update().get(pk=team.pk)
 
 
+def may_give(role: str, by_role: str | None) -> bool:
+    """Whether somebody of one role may give or take another: none but owners make or unmake one."""
+    return role != OWNER or by_role == OWNER
+
+
 def check_may_give(role: str, by_role: str) -> None:
-    """Refuse to let anybody but an owner make or unmake one. Raises OwnersOnly."""
-    if role == OWNER and by_role != OWNER:
+    """Refuse what ``may_give`` does not allow. Raises OwnersOnly."""
+    if not may_give(role, by_role):
         raise OwnersOnly
 
 
