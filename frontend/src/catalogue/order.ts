@@ -1,4 +1,6 @@
 /** Which cards of the catalogue show, and in which order: pure, so it can be tested without a page. */
+import { searcher } from "../search";
+
 export interface Card {
   name: string;
   id: string;
@@ -12,9 +14,8 @@ export interface Card {
 }
 
 export function matches(card: Card, search: string, modality: string): boolean {
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = `${card.name} ${card.id} ${card.owner}`.toLowerCase();
-  return words.every((word) => text.includes(word)) && (!modality || card.modalities.split(" ").includes(modality));
+  const isFound = searcher(search)(`${card.name} ${card.id} ${card.owner}`);
+  return isFound && (!modality || card.modalities.split(" ").includes(modality));
 }
 
 type Compare = (a: Card, b: Card) => number;
