@@ -4,18 +4,22 @@ import asyncio
 import itertools
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
 import uvicorn
 
+from accounts.models import Team
 from config.asgi import application
 from config.serving.connections import Connections
 from config.serving.uvicorn_http import Protocol
+from credits.ledger import audit
+from credits.models import Hold
 from inference import runtime
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, until
 
 TURNS = 5
 CAPACITY: Final = 10_000
@@ -58,6 +62,16 @@ class Server:
 
     def _serve(self) -> None:
         asyncio.run(self._server.serve())
+
+
+@contextmanager
+def audited(*, is_plain: bool = False) -> Iterator[Server]:
+    """Serve; in the end no hold is open, and every account is explained by its entries."""
+    with Server(is_plain=is_plain) as server:
+        yield server
+        until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
+    for team in Team.objects.filter(account__isnull=False):
+        assert audit.check(team.pk) == []
 
 
 class _Uvicorn(uvicorn.Server):

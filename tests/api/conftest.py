@@ -10,13 +10,11 @@ from openai import OpenAI
 
 from accounts.models import Team
 from credits import ledger
-from credits.ledger import audit
-from credits.models import Hold
 from tests.api.scenes import Connect, Wire
 from tests.fakes.tgi import FakeTgi
 from tests.inference.scenes import DOLLAR, register
-from tests.patience import PATIENCE_SECONDS, until
-from tests.server import Server
+from tests.patience import PATIENCE_SECONDS
+from tests.server import Server, audited
 
 BOTH_WAYS = ("test_disconnects", "test_streaming")
 
@@ -55,12 +53,8 @@ def site(engines: ExitStack, request: pytest.FixtureRequest) -> Iterator[Server]
 
     A test may ask for one that is served by uvicorn as it is: ASGI alone.
     """
-    with Server(is_plain=getattr(request, "param", False)) as server:
+    with audited(is_plain=getattr(request, "param", False)) as server:
         yield server
-        until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
-    for team in Team.objects.all():
-        if hasattr(team, "account"):
-            assert audit.check(team.pk) == []
 
 
 @pytest.fixture

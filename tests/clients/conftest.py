@@ -1,7 +1,6 @@
 """A served site with an engine that obeys, and programs that are real clients, each in an environment of its own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,14 +8,11 @@ import pytest
 from accounts import keys
 from accounts.models import Team, User
 from credits import ledger
-from credits.ledger import audit
-from credits.models import Hold
 from inference.models import Endpoint
 from tests.clients import environments
 from tests.fakes.agent import FakeAgent
 from tests.inference.scenes import DOLLAR, MODEL, register
-from tests.patience import until
-from tests.server import Server
+from tests.server import Server, audited
 
 Report = dict[str, Any]
 Program = Callable[..., Report]
@@ -47,13 +43,8 @@ def poor_key(stranger: User) -> str:
 @pytest.fixture
 def site(agent: FakeAgent) -> Iterator[Server]:
     """The site on a real socket; in the end no hold is open, and every account is explained by its entries."""
-    with ExitStack() as stack:
-        server = stack.enter_context(Server())
+    with audited() as server:
         yield server
-        until(lambda: not Hold.objects.filter(state=Hold.State.OPEN).exists())
-    for team in Team.objects.all():
-        if hasattr(team, "account"):
-            assert audit.check(team.pk) == []
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Load:
     async def until_killed(self, kill: Callable[[], None]) -> None:
         """Call from all clients at once; some time after the first answer, kill, and return when all have noticed."""
         kinds: tuple[Client, ...] = (self._stream, self._whole, self._repeat, self._leave)
-        async with _http() as http:
+        async with client() as http:
             clients = (
                 self._again_and_again(kind, http, number) for kind in kinds for number in range(CLIENTS_OF_A_KIND)
             )
@@ -73,7 +73,7 @@ class Load:
             async with few:
                 await self._once(http, key)
 
-        async with _http() as http:
+        async with client() as http:
             for _ in range(REPETITIONS):
                 await asyncio.gather(*map(ask, sorted(self.seen.pending)))
         must(not self.seen.pending, f"{len(self.seen.pending)} repeated requests got no answer")
@@ -97,10 +97,10 @@ class Load:
             turn += 1
 
     async def _stream(self, http: httpx2.AsyncClient, number: int, turn: int) -> None:
-        await self._ask(http, self.often, _body(self.model, stream=True, is_short=number % 2 == 0))
+        await self._ask(http, self.often, request(self.model, stream=True, is_short=number % 2 == 0))
 
     async def _whole(self, http: httpx2.AsyncClient, number: int, turn: int) -> None:
-        await self._ask(http, self.often, _body(self.model, stream=False, is_short=number % 2 == 0))
+        await self._ask(http, self.often, request(self.model, stream=False, is_short=number % 2 == 0))
 
     async def _repeat(self, http: httpx2.AsyncClient, number: int, turn: int) -> None:
         """Ask with a key that a neighbour may send too; half of the clients repeat what an earlier life cut off."""
@@ -111,10 +111,10 @@ class Load:
     async def _leave(self, http: httpx2.AsyncClient, number: int, turn: int) -> None:
         """Leave a whole answer at any time, or a stream after some events."""
         is_whole = turn % 3 == 0
-        body = _body(self.model, stream=not is_whole, is_short=number % 2 == 0)
+        body = request(self.model, stream=not is_whole, is_short=number % 2 == 0)
         try:
             async with asyncio.timeout(self.chance.uniform(0, 0.2) if is_whole else None):
-                async with _post(http, self.url, self.often, body) as answer, aclosing(_events(answer)) as events:
+                async with post(http, self.url, self.often, body) as answer, aclosing(_events(answer)) as events:
                     for _ in range(turn % MAX_TOKENS):
                         await anext(events, None)
         except TimeoutError:
@@ -124,7 +124,7 @@ class Load:
     async def _once(self, http: httpx2.AsyncClient, key: str) -> None:
         self.seen.pending.add(key)
         # The same key is the same request.
-        body = _body(self.model, stream=sum(key.encode()) % 2 == 0, is_short=False)
+        body = request(self.model, stream=sum(key.encode()) % 2 == 0, is_short=False)
         run = await self._ask(http, self.once, body, key)
         if run is not None:
             must(self.seen.once.setdefault(key, run) == run, f"the key {key} was answered by two runs")
@@ -132,12 +132,14 @@ class Load:
 
     async def _ask(self, http: httpx2.AsyncClient, who: Customer, body: dict[str, Any], key: str = "") -> str | None:
         """Read an answer to its end, and return its run; None where the engine was too slow for this machine."""
-        async with _post(http, self.url, who, body, key) as answer:
+        async with post(http, self.url, who, body, key) as answer:
             must(answer.status_code in (200, 500, 503, 504), f"a request was answered with {answer.status_code}")
             if answer.status_code != 200:
                 return None
             if body["stream"]:
-                chunks = await _until_done(answer)
+                told = await until_done(answer)
+                must(told is not None, "a stream that was closed in order has no end")
+                chunks = told or []
             else:
                 chunks = [json.loads(await answer.aread())]
         if any("error" in chunk for chunk in chunks):
@@ -148,32 +150,34 @@ class Load:
         return run
 
 
-def _http() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(timeout=ANSWER_SECONDS, limits=httpx2.Limits(max_connections=None))
+def client(seconds: float = ANSWER_SECONDS) -> httpx2.AsyncClient:
+    """Return an HTTP client for any number of requests at once."""
+    return httpx2.AsyncClient(timeout=seconds, limits=httpx2.Limits(max_connections=None))
 
 
-def _body(model: str, *, stream: bool, is_short: bool) -> dict[str, Any]:
+def request(model: str, *, stream: bool, is_short: bool) -> dict[str, Any]:
+    """Return a request; a short one has a limit, so that it is held whole."""
     limit = {"max_tokens": MAX_TOKENS} if is_short else {}
     return {"model": model, "messages": HELLO, "stream": stream, **limit}
 
 
-def _post(
+def post(
     http: httpx2.AsyncClient, url: str, who: Customer, body: dict[str, Any], key: str = ""
 ) -> AbstractAsyncContextManager[httpx2.Response]:
+    """Ask, with an Idempotency-Key if there is one."""
     headers = {"authorization": f"Bearer {who.secret}"} | ({"idempotency-key": key} if key else {})
     return http.stream("POST", f"{url}/v1/chat/completions", json=body, headers=headers)
 
 
-async def _until_done(answer: httpx2.Response) -> list[Any]:
-    """Read up to [DONE]; whatever becomes of the connection after that, the answer has come to its end."""
+async def until_done(answer: httpx2.Response) -> list[Any] | None:
+    """Read up to [DONE], whatever becomes of the connection after that; None where the stream has no such end."""
     chunks: list[Any] = []
     async with aclosing(_events(answer)) as events:
         async for event in events:
             if event == "[DONE]":
                 return chunks
             chunks.append(json.loads(event))
-    must(False, "a stream that was closed in order has no end")
-    return chunks
+    return None
 
 
 async def _events(answer: httpx2.Response) -> AsyncGenerator[str, None]:

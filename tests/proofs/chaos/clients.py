@@ -5,21 +5,19 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, NamedTuple
 
 import httpx2
 
-from tests.inference.scenes import HELLO
 from tests.proofs.chaos.site import Site
 from tests.proofs.customers import Customer
+from tests.proofs.load import client, post, request, until_done
 
 ANSWER_SECONDS: Final = 40
 LOOK_SECONDS: Final = 5
-MAX_TOKENS: Final = 8
 # The server's own words about itself; only in an outage.
 UNWELL: Final = frozenset({500, 502, 503, 504})
 OK: Final = 200
@@ -79,7 +77,7 @@ class Crowd:
     async def call(self, each: int) -> None:
         """Call until ``leave``, with so many clients of each kind."""
         kinds = (self._stream, self._whole, self._repeat, self._quit, self._spend, self._lie)
-        async with client() as http, asyncio.TaskGroup() as clients:
+        async with client(ANSWER_SECONDS) as http, asyncio.TaskGroup() as clients:
             for kind in kinds:
                 for _ in range(each):
                     clients.create_task(self._again_and_again(kind, http))
@@ -91,7 +89,7 @@ class Crowd:
     async def finish(self) -> None:
         """Ask again for everything that was sent with an Idempotency-Key and got no answer, for a while."""
         deadline = time.monotonic() + ANSWER_SECONDS
-        async with client() as http:
+        async with client(ANSWER_SECONDS) as http:
             while self.seen.pending and time.monotonic() < deadline:
                 for key in sorted(self.seen.pending):
                     await self._with(http, key)
@@ -100,7 +98,7 @@ class Crowd:
 
     async def is_served(self, http: httpx2.AsyncClient, url: str) -> bool:
         """Whether a process answers as ever, and says so."""
-        asked = self._post(http, url, self._callers.plenty, self._body(stream=False))
+        asked = post(http, url, self._callers.plenty, self._body(stream=False))
         try:
             ready = await http.get(f"{url}/readyz", timeout=LOOK_SECONDS)
             async with asyncio.timeout(LOOK_SECONDS), asked as answer:
@@ -183,12 +181,12 @@ class Crowd:
 
     async def _ask(self, http: httpx2.AsyncClient, who: Customer, body: dict[str, Any], key: str = "") -> str:
         """Read an answer to its end and return what came of it: "done", a status, or how it broke off."""
-        async with self._post(http, self._url(), who, body, key) as answer:
+        async with post(http, self._url(), who, body, key) as answer:
             if answer.status_code != OK:
                 # The one who comes second with a key that is busy.
                 is_busy = bool(key) and answer.status_code == 409
                 return f"expected: {answer.status_code}" if is_busy else str(answer.status_code)
-            chunks = await _until_done(answer) if body["stream"] else [json.loads(await answer.aread())]
+            chunks = await until_done(answer) if body["stream"] else [json.loads(await answer.aread())]
         if chunks is None:
             return "cut off"
         if any("error" in chunk for chunk in chunks):
@@ -207,33 +205,4 @@ class Crowd:
 
     def _body(self, *, stream: bool, is_short: bool | None = None) -> dict[str, Any]:
         is_short = self._chance.random() < 0.5 if is_short is None else is_short
-        limit = {"max_tokens": MAX_TOKENS} if is_short else {}
-        return {"model": self._model, "messages": HELLO, "stream": stream, **limit}
-
-    def _post(
-        self, http: httpx2.AsyncClient, url: str, who: Customer, body: dict[str, Any], key: str = ""
-    ) -> AbstractAsyncContextManager[httpx2.Response]:
-        headers = {"authorization": f"Bearer {who.secret}"} | ({"idempotency-key": key} if key else {})
-        return http.stream("POST", f"{url}/v1/chat/completions", json=body, headers=headers)
-
-
-def client() -> httpx2.AsyncClient:
-    """Return an HTTP client for any number of requests at once."""
-    return httpx2.AsyncClient(timeout=ANSWER_SECONDS, limits=httpx2.Limits(max_connections=None))
-
-
-async def _until_done(answer: httpx2.Response) -> list[Any] | None:
-    """Read up to [DONE]; None where the stream has no such end."""
-    chunks: list[Any] = []
-    async with aclosing(_events(answer)) as events:
-        async for event in events:
-            if event == "[DONE]":
-                return chunks
-            chunks.append(json.loads(event))
-    return None
-
-
-async def _events(answer: httpx2.Response) -> AsyncGenerator[str, None]:
-    async for line in answer.aiter_lines():
-        if line.startswith("data: "):
-            yield line.removeprefix("data: ")
+        return request(self._model, stream=stream, is_short=is_short)

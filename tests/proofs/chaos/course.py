@@ -13,10 +13,11 @@ from inference.models import Endpoint
 from proofs.checks import Disproved, must
 from tests.inference.scenes import register
 from tests.proofs.chaos.auditor import grown, memory_mib, must_be_right
-from tests.proofs.chaos.clients import Callers, Crowd, client
+from tests.proofs.chaos.clients import Callers, Crowd
 from tests.proofs.chaos.faults import NORMAL, faults, one_of
 from tests.proofs.chaos.site import Site
 from tests.proofs.customers import caller_in, customer
+from tests.proofs.load import client
 
 # How long a fault lasts, and the calm before the next.
 FAULT_SECONDS: Final = (0.5, 6.0)
