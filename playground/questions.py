@@ -24,10 +24,20 @@ class Question(msgspec.Struct, frozen=True):
     follower: str = ""
 
 
+class PieceChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a chunk adds to the page (``playground.socket.frames``)."""
+
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+    tokens: int = 0
+
+
 class Piece(msgspec.Struct, frozen=True):
     """What a frame must be, if it came over a network, to be passed on to a browser."""
 
     type: Literal["queued", "chunks", "ended", "failed"]
     run: str
     first: int = msgspec.field(name="from", default=0)
-    chunks: list[dict[str, str | int | list[Any] | dict[str, Any]]] = []
+    chunks: list[PieceChunk] = []

@@ -5,10 +5,12 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
 from pytest_django import Settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts import keys
 from accounts.auth import last_used
@@ -28,6 +30,23 @@ def _no_thread_outlives_its_test() -> Iterator[None]:
     yield
     changes.stop()
     last_used.stop()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_are_listed_once() -> Iterator[None]:
+    """Keep the list of static files: each test client has a middleware of its own, which would list them anew."""
+    listed: dict[str, Any] = {}
+    add_files = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_listed(middleware: WhiteNoiseMiddleware) -> None:
+        if not listed:
+            add_files(middleware)
+            listed.update(middleware.files)
+        middleware.files.update(listed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_listed)
+        yield
 
 
 @pytest.fixture
