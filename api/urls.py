@@ -3,9 +3,9 @@
 from django.urls import path, re_path
 
 from api.models import ModelDetail, ModelList
+from api.not_found import Unknown
 from api.openapi.document import OpenApi
 from api.receipts import ReceiptDetail, ReceiptList
-from api.unknown import Unknown
 from api.usage import UsageList
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The ASGI application: token streams and sockets go to Channels consumers, everything else to Django."""
+"""The ASGI application: sockets go to Channels consumers, token streams to our handlers, everything else to Django."""
 
 import os
 from typing import Any, cast

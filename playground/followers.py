@@ -1,7 +1,7 @@
 """Runs of this process that are followed by post: each follower asks for one piece after the other.
 
-What he has not asked for is not on its way, so a slow browser elsewhere holds up nobody; and a follower who asks no
-more is one who left, and lets go of the run.
+A frame is sent only when it is asked for, so a slow browser elsewhere holds up nobody; a follower that stops asking is
+dropped.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from web.request_log import RequestLine
 
 
 class Edge:
-    """The outermost ASGI application.
+    """Gives each ASGI exchange its id, its bound on the body and its line in the log.
 
     The id is 32 hexadecimal digits in ``scope["request_id"]``, and ``x-request-id: req_…`` on the response. A body
     above MAX_BODY_BYTES is answered with 413: by its declared length before it is read, else once it is read that far.

@@ -1,7 +1,7 @@
-"""One HTTP request and its response, as whoever answers sees them: written to at once, and told when that is too much.
+"""One HTTP request and its response, as a handler sees them: writes return at once, and callbacks tell of backpressure.
 
-Nothing here waits. What writes the bytes, and who hears of the client, is the server's: ``AsgiExchange`` is the one for
-every ASGI server; ``config.serving`` has another for the busiest address on uvicorn.
+Nothing here waits. ``AsgiExchange`` is the one for every ASGI server; ``config.serving`` has
+another for the busiest addresses on uvicorn.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ _UNPRINTABLE = re.compile(r"[^!-+\--~]")
 
 
 def ignored_head(paths: Iterable[str]) -> dict[str, str]:
-    """Return the header for what was left out; none where nothing was. A client's own words are made harmless."""
+    """Return the header for what was left out, if anything; characters that are unsafe in a header are replaced."""
     names = list(dict.fromkeys(_UNPRINTABLE.sub("?", path)[:MAX_NAME_CHARACTERS] for path in paths))
     if not names:
         return {}

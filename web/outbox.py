@@ -1,4 +1,4 @@
-"""Messages to an ASGI server, sent at once for as long as it takes them: only then does anything wait."""
+"""Sends messages to an ASGI server at once, and queues them only while the server does not take them."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""Keeps note of where and when people use their sessions, and pages that look at one out of every cache."""
+"""Records where and when a session is used, and keeps pages that read one out of every cache."""
 
 from typing import cast
 

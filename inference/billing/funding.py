@@ -1,4 +1,4 @@
-"""The hold behind a run: large enough for all that may be delivered, and no reason to refuse what can be paid."""
+"""Sizes the hold behind a run: it covers what may be delivered, without refusing a request that can be paid."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

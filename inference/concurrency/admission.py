@@ -31,7 +31,7 @@ class Admission:
         return Admitted(slot, [self._turnovers.of(holder) for holder in slot.holders])
 
     def refusal(self, holder: Holder, limit: int, running: int | None = None) -> ConcurrencyLimited:
-        """Return what one hears who finds so many in flight already, with when one of them will probably have ended."""
+        """Return the error for a full project or user, with the time in which a slot will probably be free."""
         retry_after_seconds = self._turnovers.of(holder).retry_after_seconds(running or limit)
         return ConcurrencyLimited.at(limit, retry_after_seconds)
 

@@ -1,4 +1,4 @@
-"""How quickly the requests of a project or a user end in this process: from that, when another one may be tried."""
+"""Estimates when to try again from how quickly the requests of a project or a user end in this process."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Whether an engine comes around: one that works on and on without it serves nobody any more.
+"""Detects an engine whose main loop is stuck.
 
 A grammar that expands without end keeps llama.cpp's only loop from everything else, when its client has left too, and
 ``/health`` is answered all the same. What is asked here is answered by the loop itself, between two steps. A step may

@@ -65,13 +65,13 @@ class Engine(Protocol):
         """Refuse what this engine cannot do. Raises UnsupportedParameter, before any credit is held."""
 
     async def meet(self, chat: Chat) -> None:
-        """Ask the server what this chat's answer depends on; one that does not answer is let be.
+        """Ask the server what this chat's answer depends on; one that does not answer is ignored.
 
         Raises UnsupportedParameter, also before any credit is held.
         """
 
     def salted(self, chat: Chat, salt: str) -> Chat:
-        """Return the chat so that nobody with another salt can find out by the clock what the server remembers of it.
+        """Return the chat with the salt, so that no other tenant can tell by an answer's time which prompts are cached.
 
         Where a server has no such thing, the chat is returned as it is.
         """

@@ -1,1 +1,1 @@
-"""From a request to a server that answers it: the line, the choice among replicas, and who is trusted."""
+"""From a request to a server that answers it: the queue, the choice of a replica, and circuit breakers."""

@@ -1,4 +1,4 @@
-"""One request to one replica: sent, decoded as its answer comes, and left when nobody wants more."""
+"""One request to one replica: sent, decoded as its answer comes, and cancelled when no reader is left."""
 
 import asyncio
 import math

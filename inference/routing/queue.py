@@ -34,7 +34,7 @@ class QueuePosition(NamedTuple):
 
 
 class QueueEntry:
-    """One request that wants a slot: whose it is, where its conversation's beginning is, and which replicas failed it.
+    """One request that wants a slot: whose it is, its affinity, and which replicas failed it.
 
     A replica that cannot do what it asks has failed it before it was tried. ``on_slot`` is called with the replica
     once its turn has come, ``on_refusal`` when it has to go because the queue is full.

@@ -69,7 +69,7 @@ class Route:
         return refusal
 
     def may_ask_another(self, replica: Replica, error: EngineError) -> bool:
-        """Note that a replica failed before its first token; whether another may be asked."""
+        """Record that a replica failed before its first token; return whether another may be asked."""
         self._entry.failed.add(replica)
         self._failures += not isinstance(error, EngineOverloaded)
         is_final = isinstance(error, EngineRefused) or self._failures >= MAX_ATTEMPTS

@@ -1,4 +1,4 @@
-"""The runs that a dead process left behind: nobody ends them any more, and their holds expire, before their time.
+"""Expires the holds of a dead process's runs before their time.
 
 What it had in its journal is settled first, where that is on this machine. If the process lived after all, and only
 could not reach the database, what it settles later is still charged, as far as there are credits.

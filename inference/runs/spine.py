@@ -1,4 +1,4 @@
-"""The spine: the one way to a model. A run is admitted, funded, answered and settled once, whatever happens.
+"""The spine: the one way to a model's answer. A run is admitted, funded, answered and settled once, whatever happens.
 
 ``start`` begins a run and returns it at once. The run belongs to the spine; subscribers come and go. It is a machine of
 callbacks: each is called by what the run waits for, does all that need not wait, and leaves it in one of these states::

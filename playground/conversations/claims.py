@@ -1,5 +1,4 @@
-"""Which conversations this process is answering: one answer at a time for each, from before it is written down
-until its end is."""
+"""Which conversations this process is answering: one at a time for each, from before its turn is stored to its end."""
 
 from uuid import UUID
 

@@ -1,7 +1,7 @@
 """The balances that open pages show, kept true: one query for all of them, a few times in a second.
 
 Triggers would tell too, but one for every charge costs the ledger more than this costs; see the decision on hearing
-changes. Grants, corrections and charges count, from any process; holds come and go without a word.
+changes. Grants, corrections and charges count, from any process; holds do not.
 """
 
 import asyncio

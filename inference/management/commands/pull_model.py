@@ -11,7 +11,7 @@ from django.db import transaction
 from inference.catalog.hub import HubUnavailable, read_card
 from inference.catalog.registration import Listed, Listing, PriceTag, microcredits_per_mtok, register
 from inference.embedded.engine import MODEL_ID
-from inference.embedded.files import FileRefused, HubFile, fetch, find
+from inference.embedded.model_files import FileRefused, HubFile, fetch, find
 from inference.models import Endpoint
 
 # Where no engine is, until the embedded one has started and says where it listens.
