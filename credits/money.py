@@ -4,6 +4,9 @@ import re
 from decimal import Decimal
 from typing import Final
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
 from credits.errors import InvalidAmount
 
 # Nano-credits in one credit, which is one US dollar.
@@ -14,6 +17,9 @@ MAX_AMOUNT_NANO: Final = 1_000_000_000 * NANO
 
 _DOLLARS = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]{1,9}))?", re.ASCII)
 _MAX_DIGITS: Final = len(str(MAX_AMOUNT_NANO // NANO))
+_NANO_IN_CENT: Final = NANO // 100
+# So many digits of an amount below a dollar are read at a glance.
+_SHORT_DIGITS: Final = 3
 
 
 def dollars_to_nano(dollars: str) -> int:
@@ -37,6 +43,20 @@ def format_dollars(nano: int) -> str:
     """Write an amount for people: ``$1,234.50``, ``-$0.000000001``; exact, with at least two decimals."""
     sign, whole, decimals = _parts(nano)
     return f"{sign}${whole:,}.{decimals}"
+
+
+def short_dollars(nano: int) -> str:
+    """Write an amount to the cent, or one below a dollar to three digits; never more than there is."""
+    amount = abs(nano)
+    unit = _NANO_IN_CENT if amount >= NANO else 10 ** max(len(str(amount)) - _SHORT_DIGITS, 0)
+    rounded = amount // unit * unit
+    return format_dollars(rounded if nano >= 0 else -rounded)
+
+
+def marked_dollars(nano: int) -> SafeString:
+    """Write an amount as ``short_dollars`` does, as HTML with the exact one where a pointer rests on it."""
+    short, exact = short_dollars(nano), format_dollars(nano)
+    return format_html("{}", exact) if short == exact else format_html('<span title="{}">{}</span>', exact, short)
 
 
 def plain_dollars(nano: int) -> str:

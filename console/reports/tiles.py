@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from console.templatetags.humane import grouped
-from console.templatetags.money import short_dollars
-from credits.money import format_dollars
+from console.templatetags.humane import grouped, short_time
+from credits.money import format_dollars, short_dollars
 from inference.runs.first_tokens import FirstTokens
 from inference.runs.usage import Usage
 
@@ -35,15 +34,8 @@ def tiles(usage: Usage, waits: FirstTokens) -> list[Tile]:
         Tile("Spent", spent, line([day.cost_nano for day in days]), exact if exact != spent else ""),
         Tile("Requests", grouped(total.requests), line([day.requests for day in days])),
         Tile("Errors", grouped(total.errors), line([day.errors for day in days]), is_bad=total.errors > 0),
-        Tile("p95 to first token", seconds(waits.p95_seconds), line(waits.by_day)),
+        Tile("p95 to first token", short_time(waits.p95_seconds), line(waits.by_day)),
     ]
-
-
-def seconds(duration: float | None) -> str:
-    """Write a short time with as many digits as matter."""
-    if duration is None:
-        return "none"
-    return f"{duration * 1_000:.0f} ms" if duration < 1 else f"{duration:.1f} s"
 
 
 def line(values: Sequence[float | None]) -> str:

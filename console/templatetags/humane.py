@@ -59,6 +59,14 @@ def unlocalized(number: float) -> str:
 
 
 @register.filter
+def short_time(seconds: float | None) -> str:
+    """Write a short time with as many digits as matter."""
+    if seconds is None:
+        return "none"
+    return f"{seconds * 1_000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+@register.filter
 def at_most(number: int, limit: int) -> int:
     """Cut a number at a limit."""
     return min(number, limit)

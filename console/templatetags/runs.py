@@ -37,5 +37,7 @@ def cost_sum(run: Run) -> str:
     cost_nano = -(-sum(tokens * microcredits for tokens, microcredits in parts) // _MICRO_MTOK_IN_NANO)
     if not cost_nano or cost_nano != run.cost_nano:
         return ""
-    terms = " + ".join(f"{grouped(tokens)} \u00d7 {per_million(each)}/M" for tokens, each in parts if tokens)
+    terms = " + ".join(
+        f"{grouped(tokens)} \u00d7 {per_million(each).removesuffix('.00')}/M" for tokens, each in parts if tokens
+    )
     return f"{terms} = {format_dollars(cost_nano)}"

@@ -21,6 +21,7 @@ def show_billing(request: HttpRequest, team: str) -> HttpResponse:
     account = billing.account_of(seat)
     today = timezone.now().date()
     balance = balance_of(seat.team.pk)
+    budgets = billing.budgets(seat)
     holds = billing.held_runs(seat) if seat.manages else []
     context = {
         "tab": "billing",
@@ -30,7 +31,8 @@ def show_billing(request: HttpRequest, team: str) -> HttpResponse:
         "month": usage(seat.runs(), Span(today.replace(day=1), today)).total,
         "today": today,
         "plan": billing.plan_of(account),
-        "budgets": billing.budgets(seat),
+        "budgets": budgets,
+        "is_budget_held": any(named.use.held_nano for named in budgets),
         "holds": holds,
         "unlisted_holds": max(balance.hold_count - len(holds), 0),
     }

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from console.access import Seat, get_seat, login_required
 from console.reports import billing
 from console.reports.naming import Names
+from console.reports.timeline import timeline
 from console.views.pages import page
 from core import ids
 from credits.models import Entry
@@ -31,6 +32,7 @@ def show_receipt(request: HttpRequest, team: str, request_id: str) -> HttpRespon
         "tab": "overview",
         "receipt": receipt,
         "run": receipt.run,
+        "timeline": timeline(receipt),
         "key": names.key(receipt.run.key),
         "entry": _entry(seat, receipt.run),
     }

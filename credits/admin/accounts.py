@@ -14,7 +14,7 @@ from credits import alerts
 from credits.admin.budgets import BudgetPanel
 from credits.admin.plans import PlanPanel
 from credits.models import Account, Alert, Entry, Hold
-from credits.money import format_dollars
+from credits.money import marked_dollars
 
 __all__ = ["AccountPanel", "AlertPanel", "BudgetPanel", "EntryPanel", "HoldPanel", "PlanPanel"]
 
@@ -41,22 +41,22 @@ class AccountPanel(ReadOnlyPanel):
     @admin.display(ordering="balance_nano")
     def balance(self, account: Account) -> str:
         """Return what the entries add up to."""
-        return format_dollars(account.balance_nano)
+        return marked_dollars(account.balance_nano)
 
     @admin.display(ordering="held_nano", description="held, overdue holds included")
     def held(self, account: Account) -> str:
         """Return what is set aside."""
-        return format_dollars(account.held_nano)
+        return marked_dollars(account.held_nano)
 
     @admin.display(ordering="left")
     def available(self, account: Account) -> str:
         """Return what may be spent."""
-        return format_dollars(account.available_nano)
+        return marked_dollars(account.available_nano)
 
     @admin.display(description="alert below")
     def low_balance(self, account: Account) -> str:
         """Return the mark of the balance's alert."""
-        return format_dollars(account.low_balance_nano) if account.low_balance_nano else "none"
+        return marked_dollars(account.low_balance_nano) if account.low_balance_nano else "none"
 
     @admin.display(description="told of alerts")
     def told(self, account: Account) -> str:
@@ -102,17 +102,17 @@ class EntryPanel(ReadOnlyPanel):
     @admin.display(ordering="amount_nano")
     def amount(self, entry: Entry) -> str:
         """Return what was added to the balance."""
-        return format_dollars(entry.amount_nano)
+        return marked_dollars(entry.amount_nano)
 
     @admin.display(description="lost")
     def lost(self, entry: Entry) -> str:
         """Return the part of a cost that no credits were left for."""
-        return format_dollars(entry.lost_nano)
+        return marked_dollars(entry.lost_nano)
 
     @admin.display
     def balance_after(self, entry: Entry) -> str:
         """Return the balance that the entry made."""
-        return format_dollars(entry.balance_after_nano)
+        return marked_dollars(entry.balance_after_nano)
 
 
 class HoldStateFilter(admin.SimpleListFilter):
@@ -158,7 +158,7 @@ class HoldPanel(ReadOnlyPanel):
     @admin.display(ordering="amount_nano")
     def amount(self, hold: Hold) -> str:
         """Return what is set aside."""
-        return format_dollars(hold.amount_nano)
+        return marked_dollars(hold.amount_nano)
 
     @admin.display(description="overdue")
     def is_overdue(self, hold: Hold) -> str:
@@ -192,9 +192,9 @@ class AlertPanel(ReadOnlyPanel):
     @admin.display(ordering="limit_nano")
     def limit(self, alert: Alert) -> str:
         """Return the budget's limit, or the balance's mark, at that time."""
-        return format_dollars(alert.limit_nano)
+        return marked_dollars(alert.limit_nano)
 
     @admin.display(ordering="reached_nano")
     def reached(self, alert: Alert) -> str:
         """Return what was spent, or the balance, at that time."""
-        return format_dollars(alert.reached_nano)
+        return marked_dollars(alert.reached_nano)

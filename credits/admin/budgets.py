@@ -15,7 +15,7 @@ from credits.budgets import limits, owners
 from credits.budgets.use import BudgetUse, use_of
 from credits.errors import UnknownBudget
 from credits.models import Budget
-from credits.money import format_dollars
+from credits.money import format_dollars, marked_dollars
 
 
 @admin.register(Budget)
@@ -96,22 +96,22 @@ class BudgetPanel(Panel):
     @admin.display(ordering="limit_nano", description="limit")
     def limit_dollars(self, budget: Budget) -> str:
         """Return the limit."""
-        return format_dollars(budget.limit_nano)
+        return marked_dollars(budget.limit_nano)
 
     @admin.display
     def spent(self, budget: Budget) -> str:
         """Return what was spent in the period that is now."""
-        return format_dollars(_use(budget).spent_nano)
+        return marked_dollars(_use(budget).spent_nano)
 
     @admin.display(ordering="held_nano")
     def held(self, budget: Budget) -> str:
         """Return what is set aside for runs under way, overdue holds included."""
-        return format_dollars(budget.held_nano)
+        return marked_dollars(budget.held_nano)
 
     @admin.display
     def left(self, budget: Budget) -> str:
         """Return what may still be spent."""
-        return format_dollars(_use(budget).left_nano)
+        return marked_dollars(_use(budget).left_nano)
 
     @admin.display
     def used(self, budget: Budget) -> str:

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_protect
 from accounts.admin.base import Panel, ReadOnlyInline
 from credits.admin.forms import GivePlanForm, PlanForm, change_message
 from credits.models import Account, Plan
-from credits.money import format_dollars
+from credits.money import marked_dollars
 
 
 class TeamsOfPlan(ReadOnlyInline):
@@ -36,7 +36,7 @@ class TeamsOfPlan(ReadOnlyInline):
     @admin.display
     def balance(self, account: Account) -> str:
         """Return what the entries add up to."""
-        return format_dollars(account.balance_nano)
+        return marked_dollars(account.balance_nano)
 
 
 @admin.register(Plan)
@@ -90,12 +90,12 @@ class PlanPanel(Panel):
     @admin.display(ordering="monthly_grant_nano", description="free grant each month")
     def grant_dollars(self, plan: Plan) -> str:
         """Return what it gives."""
-        return format_dollars(plan.monthly_grant_nano)
+        return marked_dollars(plan.monthly_grant_nano)
 
     @admin.display(ordering="monthly_cap_nano", description="cap each month")
     def cap_dollars(self, plan: Plan) -> str:
         """Return where it ends."""
-        return "none" if plan.monthly_cap_nano is None else format_dollars(plan.monthly_cap_nano)
+        return "none" if plan.monthly_cap_nano is None else marked_dollars(plan.monthly_cap_nano)
 
     @admin.display(ordering="team_count")
     def teams(self, plan: Any) -> int:

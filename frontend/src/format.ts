@@ -3,15 +3,30 @@ import { language } from "./i18n";
 
 const NANO = 1_000_000_000n;
 const CENT = NANO / 100n;
+/** So many digits of an amount below a dollar are read at a glance. */
+const SHORT_DIGITS = 3;
 const plain = new Intl.NumberFormat(language);
 
-/** Nano-credits as dollars, rounded down: whole cents with two digits, all else with six, as small as one answer's cost. */
+/** Nano-credits as dollars, as one reads them in passing: to the cent, or below a dollar to three digits; never more than there is. */
 export function dollars(nano: string): string {
   const amount = BigInt(nano);
   const size = amount < 0n ? -amount : amount;
-  const digits = size % CENT === 0n ? 2 : 6;
-  const fraction = (size % NANO).toString().padStart(9, "0").slice(0, digits);
+  const unit = size >= NANO ? CENT : 10n ** BigInt(Math.max(size.toString().length - SHORT_DIGITS, 0));
+  return exactDollars(((amount / unit) * unit).toString());
+}
+
+/** Nano-credits as dollars, exact, with at least two decimals. */
+export function exactDollars(nano: string): string {
+  const amount = BigInt(nano);
+  const size = amount < 0n ? -amount : amount;
+  const fraction = (size % NANO).toString().padStart(9, "0").replace(/0+$/, "").padEnd(2, "0");
   return `${amount < 0n ? "−" : ""}$${plain.format(size / NANO)}.${fraction}`;
+}
+
+/** Plain decimal dollars, such as a run's cost, as nano-credits. */
+export function nanoOf(plainDollars: string): string {
+  const [whole = "0", fraction = ""] = plainDollars.split(".");
+  return BigInt(whole + fraction.padEnd(9, "0").slice(0, 9)).toString();
 }
 
 /** A small amount of dollars as one estimates it: $0.0003, $0.012, $1.25. */

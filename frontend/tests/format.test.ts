@@ -1,15 +1,22 @@
 import { expect, test } from "vitest";
-import { ageOf, dollars, duration, moment, tokenCount } from "../src/format";
+import { ageOf, dollars, duration, exactDollars, moment, nanoOf, tokenCount } from "../src/format";
 
 test("money is cut, never rounded up, and what a small answer cost does not look like a cent", () => {
   expect(dollars("12480000000")).toBe("$12.48");
-  expect(dollars("9999998760")).toBe("$9.999998");
-  expect(dollars("-9999998760")).toBe("−$9.999998");
+  expect(dollars("109987654321")).toBe("$109.98");
+  expect(dollars("-9999998760")).toBe("−$9.99");
+  expect(dollars("999999999")).toBe("$0.999");
+  expect(dollars("12345")).toBe("$0.0000123");
   expect(dollars("1234567000000000")).toBe("$1,234,567.00");
   expect(dollars("56000")).toBe("$0.000056");
   expect(dollars("420000000")).toBe("$0.42");
   expect(dollars("0")).toBe("$0.00");
   expect(dollars("9007199254740993000000000")).toBe("$9,007,199,254,740,993.00");
+});
+
+test("the exact amount has all of its digits", () => {
+  expect(["9999998760", "-7", "1000000000", "12345"].map(exactDollars)).toEqual(["$9.99999876", "−$0.000000007", "$1.00", "$0.000012345"]);
+  expect(["0.00001234", "12.50", "3"].map(nanoOf)).toEqual(["12340", "12500000000", "3000000000"]);
 });
 
 test("context lengths read as people say them", () => {

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin.base import Panel, ReadOnlyInline, ReadOnlyPanel
-from credits.money import format_dollars
+from credits.money import format_dollars, marked_dollars
 from inference.admin.endpoints import EndpointPanel
 from inference.admin.forms import ModelForm, PriceForm
 from inference.admin.limits import ConcurrencyLimitPanel
@@ -174,9 +174,9 @@ class RunPanel(ReadOnlyPanel):
     @admin.display(ordering="cost_nano")
     def cost(self, run: Run) -> str:
         """Return what the run cost."""
-        return format_dollars(run.cost_nano)
+        return marked_dollars(run.cost_nano)
 
     @admin.display
     def held(self, run: Run) -> str:
         """Return what was set aside for it at most."""
-        return format_dollars(run.held_nano)
+        return marked_dollars(run.held_nano)

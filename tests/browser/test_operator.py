@@ -80,7 +80,7 @@ def test_revoking_a_key_ends_its_answer_under_way_within_a_second(page: Page, si
 
 
 def test_a_grant_shows_in_every_balance_at_once(page: Page, chat: Chat) -> None:
-    balance = page.get_by_title("Balance")
+    balance = page.get_by_title("Available")
     chat.open(FAKE_MODEL, f"{EMPTY_TEAM}/inference")
     expect(balance).to_contain_text("$0.00")
     panel = page.context.new_page()

@@ -16,7 +16,7 @@ from credits.budgets.use import NEAR_PERCENT, budget_uses, near_uses, use_of
 from credits.models import Account, Budget, Hold
 from tests.console.conftest import Browser
 from tests.console.scenes import Page
-from tests.console.spending import DOLLAR, grant, hold, spend
+from tests.console.spending import DOLLAR, grant, hold, release, spend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
 
@@ -33,7 +33,7 @@ def test_the_page_adds_up(browser: Browser, owner: User, member: User, team: Tea
     budget(team, "team", dollars=50)
     budget(team, "project", str(project.pk), dollars=8)
     spend(project, member, 4 * DOLLAR)
-    hold(project, 3 * DOLLAR)
+    held = hold(project, 3 * DOLLAR)
     page = browser(owner).get(URL)
     text = page.content.decode()
     assert page.context["balance"].available_nano == 93 * DOLLAR
@@ -50,6 +50,13 @@ def test_the_page_adds_up(browser: Browser, owner: User, member: User, team: Tea
     ]
     assert "$93.00" in text
     assert "50%" in text
+    assert 'data-label="Held"' in text
+    release(held)
+    text = browser(owner).get(URL).content.decode()
+    # Nothing is held any more, and so nothing is said of it.
+    assert "$96.00" in text
+    assert 'data-label="Held"' not in text
+    assert "<dt>Balance</dt>" not in text
 
 
 def test_a_member_sees_the_budgets_that_bind_him_and_nobodys_holds(

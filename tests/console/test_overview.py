@@ -11,7 +11,6 @@ from accounts.models import Project, User
 from console.reports import runs as runs_page
 from console.reports.chart import HEIGHT, MAX_PARTS, OTHER, WIDTH, Chart, chart, group_of
 from console.reports.tiles import line
-from console.templatetags.money import short_dollars
 from credits import ledger
 from credits.models import Account, Hold
 from credits.reports.balances import balance_of
@@ -192,23 +191,6 @@ def test_a_line_needs_two_days_and_a_percentile_a_value() -> None:
     assert line([0, 0, 0]) == "0,22 50,22 100,22"
     assert line([0, None, 4]) == "0,22 100,2"
     assert percentile([2.0, 1.0]) == 2.0
-
-
-@pytest.mark.parametrize(
-    ("nano", "short"),
-    [
-        (0, "$0.00"),
-        (109_987_654_321, "$109.98"),
-        (1_000_000_000, "$1.00"),
-        (999_999_999, "$0.999"),
-        (222_000, "$0.000222"),
-        (12_345, "$0.0000123"),
-        (7, "$0.000000007"),
-        (-5_009_999_999, "-$5.00"),
-    ],
-)
-def test_amounts_are_short_where_they_are_read_in_passing(nano: int, short: str) -> None:
-    assert short_dollars(nano) == short
 
 
 def test_the_table_of_usage_has_what_one_may_see(owner: User, member: User, project: Project) -> None:

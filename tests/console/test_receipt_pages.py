@@ -1,14 +1,18 @@
 """A run's receipt in the console: everything about it, for whoever may see the run."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.utils import timezone
 from django.utils.text import capfirst
 
 from accounts import keys
 from accounts.models import Project, Team, User
+from console.templatetags.runs import cost_sum
 from credits.money import format_dollars
-from inference.models import Run
+from inference.models import Price, Run
 from tests.console.conftest import Browser
 from tests.console.scenes import run
 from tests.console.spending import DOLLAR, grant, hold, release, spend
@@ -71,6 +75,40 @@ def test_a_receipt_shows_the_sum_that_its_cost_is(
     assert f"7 \u00d7 $0.22/M + 3 \u00d7 $0.11/M + 5 \u00d7 $0.22/M = {format_dollars(cost_nano)}" in page
     other = spend(project, member, cost_nano + 1, held_nano=DOLLAR, cached_tokens=3)
     assert "/M =" not in browser(owner).get(f"{URL}/req_{other.pk}").content.decode()
+
+
+def test_a_whole_price_is_written_without_cents_in_the_sum() -> None:
+    dollar = 1_000_000
+    price = Price(
+        input_microcredits_per_mtok=dollar,
+        output_microcredits_per_mtok=dollar,
+        cached_input_microcredits_per_mtok=dollar,
+    )
+    assert cost_sum(Run(prompt_tokens=8, delivered_tokens=214, cost_nano=222_000, price=price)) == (
+        "8 \u00d7 $1/M + 214 \u00d7 $1/M = $0.000222"
+    )
+
+
+def test_a_receipt_tells_what_happened_from_hold_to_end(
+    browser: Browser, owner: User, member: User, team: Team, project: Project
+) -> None:
+    grant(team)
+    began = timezone.now()
+    times: dict[str, Any] = {
+        "first_token_at": began + timedelta(milliseconds=250),
+        "ended_at": began + timedelta(seconds=2),
+    }
+    ran = spend(project, member, 12_340, held_nano=DOLLAR, at=began, **times)
+    page = browser(owner).get(f"{URL}/req_{ran.pk}").content.decode()
+    told = {"0 ms": "Begun, with at most $1.00 held", "250 ms": "First token"}
+    told["2.0 s"] = "Ended: $0.00001234 charged, $0.99998766 given back"
+    for time, words in told.items():
+        assert f'<span class="number">{time}</span> {words}</li>' in page
+    assert 'class="timeline-wait" width="90"' in page
+    silent = spend(project, member, 5, at=began, ended_at=times["ended_at"])
+    page = browser(owner).get(f"{URL}/req_{silent.pk}").content.decode()
+    assert "First token</li>" not in page
+    assert 'class="timeline-wait" width="720"' in page
 
 
 def test_a_request_without_a_receipt_is_told_of_as_one_that_is_anothers(
