@@ -40,6 +40,10 @@ class Tree:
             turn = self._parents.get(turn)
         return path[::-1]
 
+    def all(self) -> list[UUID]:
+        """Return all messages, in the order in which they were made: each one behind its parent."""
+        return list(self._parents)
+
     def versions(self, message: UUID) -> list[UUID]:
         """Return the messages that stand in the same place, the oldest first; the message itself is one of them."""
         return self._children[self._parents[message]]

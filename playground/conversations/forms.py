@@ -211,6 +211,17 @@ def storable(text: str) -> str:
     return text.replace("\0", "")
 
 
+def storable_json(value: Any) -> Any:
+    """Return JSON as PostgreSQL can keep it."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [storable_json(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): storable_json(item) for name, item in value.items()}
+    return value
+
+
 def checked_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that are set, checked by the parser that every request goes through.
 

@@ -60,10 +60,17 @@ def checked(conversation: UUID, pictures: Collection[UUID]) -> list[str]:
     return [str(picture) for picture in pictures]
 
 
+def in_order(pictures: Collection[str]) -> list[Image]:
+    """Return pictures by their ids; what is gone is left out."""
+    found = {str(image.pk): image for image in Image.objects.filter(pk__in=pictures)} if pictures else {}
+    return [found[picture] for picture in pictures if picture in found]
+
+
+def data_url(image: Image) -> str:
+    """Return a picture as a model is sent it."""
+    return f"data:{image.media_type};base64,{base64.b64encode(bytes(image.content)).decode()}"
+
+
 def data_urls(pictures: Collection[str]) -> dict[str, str]:
     """Return pictures as a model is sent them, by id."""
-    found = Image.objects.filter(pk__in=pictures) if pictures else []
-    return {
-        str(image.pk): f"data:{image.media_type};base64,{base64.b64encode(bytes(image.content)).decode()}"
-        for image in found
-    }
+    return {str(image.pk): data_url(image) for image in in_order(pictures)}

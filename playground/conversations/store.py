@@ -28,6 +28,7 @@ from playground.conversations.forms import (
     UnsavedConversation,
     checked_parameters,
     storable,
+    storable_json,
 )
 from playground.conversations.requests import PREFILL, encode, request_of, settings_of
 from playground.errors import ConversationBusy, ConversationChanged, NotFound, TooMuch, error_json
@@ -168,7 +169,7 @@ def conclude(turn: Turn, receipt: Receipt, said: Said, error: Exception | None) 
     """Write down how an answer ended; a message that was deleted meanwhile stays deleted."""
     answer = turn.answer
     _take(answer, said)
-    answer.tool_calls, answer.logprobs = _storable(said.tool_calls) or None, _storable(said.logprobs) or None
+    answer.tool_calls, answer.logprobs = storable_json(said.tool_calls) or None, storable_json(said.logprobs) or None
     answer.summary = serializers.run_summary(receipt)
     answer.error = error_json(error, receipt.id) if error else None
     if error:
@@ -292,17 +293,6 @@ def _take(answer: Message, said: Said) -> None:
     """Put an answer's words behind those that it was to go on from."""
     answer.content = answer.asked_with.get(PREFILL, "") + storable(said.content)
     answer.reasoning = storable(said.reasoning)
-
-
-def _storable(value: Any) -> Any:
-    """Return JSON as PostgreSQL can keep it."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, dict):
-        return {storable(name): _storable(item) for name, item in value.items()}
-    return value
 
 
 def _turn(

@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.models import User
 from inference.errors import InvalidRequest
 from playground.conversations import branches, images, store
-from playground.conversations.forms import NewMessage, storable
+from playground.conversations.forms import NewMessage, storable, storable_json
 from playground.models import Conversation, Message
 
 # What a copy of a turn takes over; the run stays the original's.
@@ -82,6 +82,6 @@ def _written(conversation: Conversation, form: NewMessage, parent: UUID | None) 
         role=form.role,
         content=content,
         images=images.checked(conversation.pk, form.images),
-        tool_calls=[call.as_json() for call in form.tool_calls] or None,
-        tool_call_id=form.tool_call_id,
+        tool_calls=storable_json([call.as_json() for call in form.tool_calls]) or None,
+        tool_call_id=storable(form.tool_call_id),
     )

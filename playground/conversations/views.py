@@ -6,17 +6,22 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.text import slugify
 from django.views import View
 
 from accounts.models import User
 from core.errors import DomainError
+from inference.errors import InvalidRequest
 from playground import access
-from playground.conversations import answers, columns, deletion, forms, history, images, store, turns
+from playground.conversations import answers, columns, deletion, files, forms, history, images, store, turns
 from playground.conversations.requests import Body, next_request, request_of
 from playground.conversations.serializers import conversation_json
 from playground.errors import SignedOut, error_json, problem_of
 from playground.models import Conversation
+from web.downloads import download
 from web.snippets import snippets
+
+_MAX_FILENAME_CHARACTERS = 60
 
 
 class JsonView(View):
@@ -72,6 +77,30 @@ class OneConversation(JsonView):
             answers.stop(column.pk)
         _stop(self.user, pk)
         return _deleted(deletion.delete_conversation(self.user, pk, has_columns))
+
+
+class ImportedConversation(JsonView):
+    """A conversation that comes as a file."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Make a new one of it, in the project that is asked for."""
+        made = files.load(self.user, request.GET.get("project", ""), request.body)
+        return JsonResponse(conversation_json(made), status=201)
+
+
+class ExportedConversation(JsonView):
+    """A conversation as a file."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Return it whole as JSON, which can be read back; or what is shown of it as Markdown."""
+        conversation = store.find(self.user, pk)
+        name = slugify(conversation.title)[:_MAX_FILENAME_CHARACTERS] or "conversation"
+        match request.GET.get("as", "json"):
+            case "json":
+                return download(files.as_json(conversation), f"{name}.json", "application/json")
+            case "markdown":
+                return download(files.as_markdown(conversation), f"{name}.md", "text/markdown; charset=utf-8")
+        raise InvalidRequest("A conversation is exported as json or markdown.", param="as")
 
 
 class ClearedConversation(JsonView):

@@ -11,6 +11,8 @@ from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of
 BASE = "/playground/conversations"
 PEOPLE = ("member", "owner", "viewer", "stranger", "anonymous")
 
+FILE = {"format": "parley-conversation", "version": 1, "model": MODEL, "turns": []}
+
 # What is asked for, and the status for the author himself, his team's owner, a viewer of the team, a stranger and an
 # anonymous visitor.
 TABLE = [
@@ -18,6 +20,10 @@ TABLE = [
     ("PATCH", "{own}", {"draft": "x"}, (204, 404, 404, 404, 401)),
     ("POST", "{own}/clear", None, (200, 404, 404, 404, 401)),
     ("GET", "{own}/code", None, (200, 404, 404, 404, 401)),
+    ("GET", "{own}/export?as=json", None, (200, 404, 404, 404, 401)),
+    ("GET", "{own}/export?as=markdown", None, (200, 404, 404, 404, 401)),
+    ("POST", f"{BASE}/import?project={PROJECT}", FILE, (201, 201, 201, 404, 401)),
+    ("POST", f"{BASE}/import?project=elsewhere/inference", FILE, (404, 404, 404, 201, 401)),
     ("DELETE", "{own}/messages/{message}", None, (204, 404, 404, 404, 401)),
     ("DELETE", "{own}", None, (204, 404, 404, 404, 401)),
     ("GET", f"{BASE}?project={PROJECT}", None, (200, 200, 200, 404, 401)),

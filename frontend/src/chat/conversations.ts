@@ -2,6 +2,7 @@
 import { t } from "../i18n";
 import { placeOf } from "./address";
 import type { Answering } from "./answering.svelte";
+import { saveFrom, type FileKind } from "./files";
 import { isChangedElsewhere, server } from "./http";
 import type { Session } from "./session.svelte";
 import type { Conversation, Deletion, Id } from "./types";
@@ -110,6 +111,23 @@ export class Conversations {
       const deletion = await server.removeFrom(id, message, session.version);
       this.#show(await server.read(id), false);
       this.#offerUndo(t.messagesDeleted, { conversation: id, deletion, head }, true);
+    });
+  }
+
+  /** Lets the browser save the open conversation as a file. */
+  async export(kind: FileKind): Promise<void> {
+    await this.#try(async () => saveFrom(server.exportAddress(await this.session.saved(), kind)));
+  }
+
+  /** Makes a new conversation of a file, in the open project, and shows it. */
+  async import(file: File): Promise<void> {
+    const { session } = this;
+    session.problem = null;
+    await this.#try(async () => {
+      const conversation = await server.import(session.page.project, file);
+      session.leave();
+      this.#show(conversation, true);
+      await session.page.history.reload();
     });
   }
 

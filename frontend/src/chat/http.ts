@@ -1,6 +1,7 @@
 /** JSON over HTTP with the session's cookie. */
 import { t } from "../i18n";
 import { encode } from "./encoding";
+import type { FileKind } from "./files";
 import type { Picture } from "./pictures";
 import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message, NewMessage, Parameters } from "./types";
 
@@ -21,6 +22,7 @@ const conversations = "/playground/conversations";
 const csrfToken = () => document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
 
 interface Options {
+  /** A file goes as it is, all else as JSON. */
   body?: unknown;
   /** The version of the conversation that the page shows. */
   seen?: number | null;
@@ -38,7 +40,7 @@ async function ask(method: string, path: string, { body, seen, keepalive = false
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
   try {
-    response = await fetch(path, { method, headers, keepalive, ...(body === undefined ? {} : { body: encode(body) }) });
+    response = await fetch(path, { method, headers, keepalive, ...(body === undefined ? {} : { body: body instanceof Blob ? body : encode(body) }) });
   } catch {
     throw new HttpError(0, plainError(t.network));
   }
@@ -113,6 +115,9 @@ export const server = {
   code: (id: Id, message: Id | null) =>
     call<Code>("GET", `${conversations}/${id}/code${message === null ? "" : `?message=${encodeURIComponent(message)}`}`),
   unsavedCode: (body: Changes & { project: string }) => call<Code>("POST", "/playground/code", { body }),
+  exportAddress: (id: Id, kind: FileKind) => `${conversations}/${id}/export?as=${kind}`,
+  /** Makes a new conversation of a file that was exported. */
+  import: (project: string, body: File) => call<Conversation>("POST", `${conversations}/import?${new URLSearchParams({ project })}`, { body }),
   balance: (project: string) => call<Balance>("GET", `/playground/balance?project=${encodeURIComponent(project)}`),
 };
 

@@ -50,6 +50,11 @@ export const en = {
   parameters: "Parameters",
   showHistory: "Conversations",
 
+  files: "Export or import",
+  exportJson: "Export as JSON",
+  exportMarkdown: "Export as Markdown",
+  importFile: "Import a conversation…",
+
   // Everything at hand
   palette: "Commands",
   paletteSearch: "Search commands, models and conversations",

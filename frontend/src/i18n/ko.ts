@@ -50,6 +50,11 @@ export const ko: Strings = {
   parameters: "매개변수",
   showHistory: "대화 목록",
 
+  files: "내보내기와 가져오기",
+  exportJson: "JSON으로 내보내기",
+  exportMarkdown: "Markdown으로 내보내기",
+  importFile: "대화 가져오기…",
+
   roles: { system: "시스템", developer: "개발자", user: "사용자", assistant: "어시스턴트", tool: "도구" },
   saveOnly: "저장",
   continueAnswer: "이 답변 이어 쓰기",
