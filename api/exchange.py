@@ -22,7 +22,7 @@ from web.exchange import Exchange
 from web.ignored import ignored_head
 
 FIT_TO_BALANCE: Final = "Parley-Fit-To-Balance"
-STREAM_HEAD: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+STREAM_HEAD: Final = {"x-accel-buffering": "no"}
 # Proxies close what is silent for a minute. From then on a silence is filled with comments, which no client shows.
 SILENCE_SECONDS: Final = 15.0
 COMMENT: Final = b":\n\n"

@@ -13,6 +13,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 # How long a browser need not ask again whether it may call, in seconds.
 PREFLIGHT_SECONDS: Final = 600
+# Answers are a caller's own, and errors of a moment: no cache on the way keeps either.
+UNCACHED: Final = (b"cache-control", b"no-store")
 # What a page may read of a response besides its body.
 _EXPOSED: Final = b", ".join(
     [
@@ -28,7 +30,7 @@ class ApiMiddleware:
 
     A slash at the end of an address means nothing. A key may come as ``x-api-key``, as Anthropic's clients send it;
     here alone, never for pages. Pages of CORS_ORIGINS may call from a browser. ``openai-processing-ms`` tells how long
-    the response took to begin.
+    the response took to begin. Nothing of it is for a cache to keep.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -48,8 +50,8 @@ class ApiMiddleware:
         async def send_with_more(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
                 took_ms = b"%d" % ((time.perf_counter() - began) * 1_000)
-                more = [(b"openai-processing-ms", took_ms), *(_cors(allowed) if allowed else ())]
-                event["headers"] = [*event["headers"], *more]
+                more = [UNCACHED, (b"openai-processing-ms", took_ms), *(_cors(allowed) if allowed else ())]
+                event["headers"] = [*(each for each in event["headers"] if each[0].lower() != UNCACHED[0]), *more]
             await send(event)
 
         await self._application(_usual(scope), receive, send_with_more)
@@ -92,6 +94,7 @@ def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
 async def _answer_preflight(scope: HTTPScope, origin: bytes, send: ASGISendCallable) -> None:
     """Tell a browser what its page may send: whatever it wants to, for only a key opens anything."""
     headers = [
+        UNCACHED,
         *_cors(origin),
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (

@@ -102,6 +102,7 @@ def response(error: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
     headers = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", str(len(body)).encode()),
+        (b"Cache-Control", b"no-store"),
         (b"X-Request-Id", ids.request_id(ids.new_run_id()).encode()),
         (b"Connection", b"close"),
         *((name.title().encode(), value.encode()) for name, value in error.headers.items()),

@@ -103,7 +103,7 @@ class DirectExchange(Exchange):
         if not self.keep_alive:
             lines.append("connection: close\r\n")
         took_ms = int((time.perf_counter() - self._began_at) * 1_000)
-        self._head = b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b\r\n" % (
+        self._head = b"%b%bcontent-type: %b\r\ncache-control: no-store\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b\r\n" % (
             _STATUS_LINES[status],  # type: ignore[index]
             b"".join([b"%b: %b\r\n" % header for header in self._protocol.server_state.default_headers]),
             content_type.encode(),

@@ -49,6 +49,21 @@ def test_every_response_tells_how_long_it_took(raw: httpx2.Client, tgi: FakeTgi,
     assert "openai-processing-ms" not in raw.get("/healthz").headers
 
 
+@pytest.mark.parametrize("site", [False, True], indirect=True)
+def test_no_cache_keeps_an_answer_or_an_error(raw: httpx2.Client, tgi: FakeTgi, funded: Team) -> None:
+    for response in (
+        raw.post("/v1/chat/completions", json=body()),
+        raw.post("/v1/chat/completions", json=body(stream=True)),
+        raw.post("/v1/chat/completions", content=b"{"),
+        raw.get("/v1/models"),
+        raw.get("/v1/usage?format=csv"),
+        raw.get("/v1/no/such"),
+        raw.get("/v1/models", headers={"Authorization": "Bearer parley_wrong"}),
+    ):
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-request-id"].startswith("req_")
+
+
 def test_no_page_may_call_unless_it_is_listed(raw: httpx2.Client, settings: Settings) -> None:
     for origins in ((), ("https://other.example.org",)):
         settings.CORS_ORIGINS = origins

@@ -56,7 +56,7 @@ def test_a_stream_is_well_framed(raw: httpx2.Client, tgi: FakeTgi, funded: Team)
     tgi.script.answer = ["a\n\ndata: [DONE]\n\n", "\r\n", "b"]
     response = raw.post("/v1/chat/completions", json=body(stream=True))
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["cache-control"] == "no-store"
     assert said(events(response.text)) == "a\n\ndata: [DONE]\n\n\r\nb"
 
 
