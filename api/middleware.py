@@ -42,15 +42,15 @@ class ApiMiddleware:
             await self._application(scope, receive, send)
             return
         began = time.perf_counter()
-        allowed = _allowed_origin(scope["headers"])
-        if allowed and scope["method"] == "OPTIONS" and _find(scope["headers"], b"access-control-request-method"):
-            await _answer_preflight(scope, allowed, send)
+        cors = cors_headers(scope["path"], scope["headers"])
+        if cors and scope["method"] == "OPTIONS" and _find(scope["headers"], b"access-control-request-method"):
+            await _answer_preflight(scope, cors, send)
             return
 
         async def send_with_more(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
                 took_ms = b"%d" % ((time.perf_counter() - began) * 1_000)
-                more = [UNCACHED, (b"openai-processing-ms", took_ms), *(_cors(allowed) if allowed else ())]
+                more = [UNCACHED, (b"openai-processing-ms", took_ms), *cors]
                 event["headers"] = [*(each for each in event["headers"] if each[0].lower() != UNCACHED[0]), *more]
             await send(event)
 
@@ -79,11 +79,17 @@ def _allowed_origin(headers: Headers) -> bytes:
     if not settings.CORS_ORIGINS:
         return b""
     origin = _find(headers, b"origin")
-    is_listed = "*" in settings.CORS_ORIGINS or origin.decode("latin-1").lower() in settings.CORS_ORIGINS
-    return origin if is_listed else b""
+    written = origin.decode("latin-1")
+    is_listed = "*" in settings.CORS_ORIGINS or written.lower() in settings.CORS_ORIGINS
+    # It is sent back as it is: nothing but what every parser takes for one word.
+    return origin if is_listed and written.isascii() and written.isprintable() else b""
 
 
-def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
+def cors_headers(path: str, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return what lets a page of another site read a response under /v1; nothing where it may not, or is none."""
+    origin = _allowed_origin(headers) if path.startswith("/v1/") else b""
+    if not origin:
+        return []
     return [
         (b"access-control-allow-origin", origin),
         (b"access-control-expose-headers", _EXPOSED),
@@ -91,11 +97,11 @@ def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def _answer_preflight(scope: HTTPScope, origin: bytes, send: ASGISendCallable) -> None:
+async def _answer_preflight(scope: HTTPScope, cors: list[tuple[bytes, bytes]], send: ASGISendCallable) -> None:
     """Tell a browser what its page may send: whatever it wants to, for only a key opens anything."""
     headers = [
         UNCACHED,
-        *_cors(origin),
+        *cors,
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (
             b"access-control-allow-headers",

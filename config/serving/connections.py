@@ -13,9 +13,8 @@ from typing import Final, Protocol
 
 from django.conf import settings
 
-from config.serving import limits
+from config.serving import limits, refusals
 from web.client_address import network_of
-from web.errors import Problem
 
 SWEEP_SECONDS: Final = 0.5
 # How much of what has nothing under way is closed at once when the server is full: looking for it takes a while.
@@ -169,7 +168,7 @@ class Connection:
             self._window_end, self._pieces = now + limits.WINDOW_SECONDS, 0
         return self._take(1 + size // limits.FRAME_BYTES, limits.FRAMES)
 
-    def refuse(self, problem: Problem | None, *, is_costly: bool = False) -> None:
+    def refuse(self, answer: bytes | None, *, is_costly: bool = False) -> None:
         """Answer, unless there is nothing to say, and hang up once the client had LINGER_SECONDS to read the answer.
 
         What it still sends is thrown away meanwhile: a reset would make it lose the answer. Where that is what costs
@@ -179,8 +178,8 @@ class Connection:
             return
         self.is_refused = True
         self.rest()
-        if problem is not None:
-            self.transport.write(limits.raw_response(problem))
+        if answer is not None:
+            self.transport.write(answer)
         self.transport.write_eof()
         if is_costly:
             self.hold(Hold.REFUSED)
@@ -242,7 +241,7 @@ class Connections:
             address.connections[connection] = None
             connection.expect_within(settings.REQUEST_HEAD_SECONDS)
         else:
-            connection.refuse(limits.too_many_connections())
+            connection.refuse(refusals.raw_response(limits.too_many_connections()))
             transport.close()
         if self._sweep_timer is None:
             self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)

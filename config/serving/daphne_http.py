@@ -16,11 +16,12 @@ from django.conf import settings
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from config.serving import limits
+from config.serving import limits, refusals
 from config.serving.connections import Connection
 from config.serving.daphne_transport import Transport
 from config.serving.intake import Intake
 from config.serving.limits import Refused
+from web.errors import Problem
 
 # All but the tab, as in llhttp.
 CONTROL_CHARACTERS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -132,7 +133,7 @@ class Request(WebRequest):
             self.cut()
             return
         error = limits.server_error() if status >= 500 else limits.bad_request(body)
-        headers, content = limits.response(error)
+        headers, content = refusals.response(error)
         self.handle_reply({"type": "http.response.start", "status": error.status, "headers": headers})
         self.handle_reply({"type": "http.response.body", "body": content})
 
@@ -157,6 +158,11 @@ class Request(WebRequest):
         upgrades = self.requestHeaders.getRawHeaders(b"Upgrade", [b""])
         return bool(upgrades[0].lower() == b"websocket")
 
+    @property
+    def lower_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that have come, with their names in lower case."""
+        return [(name.lower(), value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values]
+
     def _check_names(self) -> None:
         """Refuse headers that no application should have to think about."""
         for name, values in self.requestHeaders.getAllRawHeaders():
@@ -178,12 +184,7 @@ class Request(WebRequest):
             "scheme": "http",
             "query_string": self.query_string,
             # One with an underscore would look like another with a hyphen to Django.
-            "headers": [
-                (name.lower(), value)
-                for name, values in self.requestHeaders.getAllRawHeaders()
-                if b"_" not in name
-                for value in values
-            ],
+            "headers": [(name, value) for name, value in self.lower_headers if b"_" not in name],
             "client": self.client_addr,
             "server": self.server_addr,
         }
@@ -205,6 +206,8 @@ class Channel(http.HTTPChannel):
     _is_between_requests = True
     _wants_continue = False
     _is_draining = False
+    # What the head already said that cannot be.
+    _refusal: Refused | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,15 +241,22 @@ class Channel(http.HTTPChannel):
             self._refuse(refused)
 
     def headerReceived(self, line: bytes) -> bool:
-        """Take a header; Twisted breaks down over some lengths. Raises Refused."""
+        """Take a header, but for a length that Twisted would break down over. Raises Refused."""
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
-            limits.body_length([value.strip(b" \t")])
+            try:
+                limits.body_length([value.strip(b" \t")])
+            except Refused as refused:
+                # Once the rest of the head has told whose request it is.
+                self._refusal = self._refusal or refused
+                return True
         return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
         """The body is next, and the application may begin. Raises Refused."""
         self._unparsed_bytes = 0
+        if self._refusal:
+            raise self._refusal
         self._intake.complete_head([])
         super().allHeadersReceived()
         self.requests[-1].begin(self._command, self._path, self._version)
@@ -333,7 +343,15 @@ class Channel(http.HTTPChannel):
         if request:
             request.abandon()
         self.clearLineBuffer()
-        self.connection.refuse(refusal.problem, is_costly=refusal.is_costly)
+        self.connection.refuse(self._answer(request, refusal.problem), is_costly=refusal.is_costly)
+
+    def _answer(self, request: Request | None, problem: Problem) -> bytes:
+        """Return what a client is told; where the application has the request, that has a line in the log already."""
+        if request and request.body:
+            return refusals.raw_response(problem)
+        # Twisted has them from a request's first line until it is whole.
+        method, address = getattr(self, "_command", b""), getattr(self, "_path", b"")
+        return refusals.Unheard(method, address, request.lower_headers if request else ()).response(problem)
 
     def _send100Continue(self) -> None:
         self._wants_continue = True

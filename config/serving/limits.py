@@ -4,14 +4,12 @@ Deadlines are in the settings. Every number here is a bound on memory or on work
 """
 
 import re
-from http import HTTPStatus
 from typing import Final
 
 from django.conf import settings
 
-from core import ids
 from core.errors import SERVER_ERROR
-from web.errors import BadRequest, Problem, RequestTooLarge, TooManyConnections, describe, error_body
+from web.errors import BadRequest, Problem, RequestTooLarge, TooManyConnections, describe
 
 # A request's address and headers together, and how many headers.
 HEAD_BYTES: Final = 32_768
@@ -94,24 +92,3 @@ def bad_request(reason: str) -> Problem:
 def server_error() -> Problem:
     """Say that the application broke down."""
     return Problem.of(SERVER_ERROR)
-
-
-def response(error: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return headers and body of an error that the server itself gives; the connection ends with it."""
-    body = error_body(error)
-    headers = [
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", str(len(body)).encode()),
-        (b"Cache-Control", b"no-store"),
-        (b"X-Request-Id", ids.request_id(ids.new_run_id()).encode()),
-        (b"Connection", b"close"),
-        *((name.title().encode(), value.encode()) for name, value in error.headers.items()),
-    ]
-    return headers, body
-
-
-def raw_response(error: Problem) -> bytes:
-    """Return the whole HTTP response to a request that no application hears of."""
-    headers, body = response(error)
-    status = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode()
-    return b"\r\n".join([status, *(name + b": " + value for name, value in headers), b"", body])

@@ -16,9 +16,11 @@ from django.conf import settings
 from api.chat.completions import ChatCompletions
 from api.messages.handlers import Messages
 from api.responses.handlers import Responses
+from config.serving import refusals
 from core.ids import new_run_id, request_id
 from inference import metrics
 from inference.runtime import Runtime
+from web.errors import Problem
 from web.exchange import Exchange, Handler
 from web.request_log import RequestLine
 
@@ -103,13 +105,16 @@ class DirectExchange(Exchange):
         if not self.keep_alive:
             lines.append("connection: close\r\n")
         took_ms = int((time.perf_counter() - self._began_at) * 1_000)
-        self._head = b"%b%bcontent-type: %b\r\ncache-control: no-store\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b\r\n" % (
-            _STATUS_LINES[status],  # type: ignore[index]
-            b"".join([b"%b: %b\r\n" % header for header in self._protocol.server_state.default_headers]),
-            content_type.encode(),
-            request_id(self.request_id).encode(),
-            took_ms,
-            "".join(lines).encode("latin-1", "replace"),
+        self._head = (
+            b"%b%bcontent-type: %b\r\ncache-control: no-store\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b\r\n"
+            % (
+                _STATUS_LINES[status],  # type: ignore[index]
+                b"".join([b"%b: %b\r\n" % header for header in self._protocol.server_state.default_headers]),
+                content_type.encode(),
+                request_id(self.request_id).encode(),
+                took_ms,
+                "".join(lines).encode("latin-1", "replace"),
+            )
         )
 
     def write(self, data: bytes) -> None:
@@ -138,6 +143,14 @@ class DirectExchange(Exchange):
         if not self.is_over:
             super().lose()
             self._end()
+
+    def refuse(self, problem: Problem) -> bytes | None:
+        """End, as if the client were gone; return what the connection tells it instead, if it was told nothing yet."""
+        if self.is_over:
+            return None
+        self.line.error, self._status = problem.code, problem.status
+        self.lose()
+        return refusals.raw_response(problem, self.request_id)
 
     def _end(self) -> None:
         self.runtime.deadlines.forget(self)

@@ -12,7 +12,7 @@ from django.conf import settings
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from config.serving import limits
+from config.serving import limits, refusals
 from config.serving.connections import Connection, Connections, Hold
 from config.serving.intake import Intake
 from config.serving.limits import Refused
@@ -40,6 +40,8 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, clients: Connections, exchanges: set[DirectExchange], **named: Any) -> None:
         super().__init__(*arguments, **named)
+        # What is refused may never have begun.
+        self.url, self.headers = b"", []
         self._clients = clients
         # Those of all connections that are under way.
         self.exchanges = exchanges
@@ -228,7 +230,7 @@ class Protocol(HttpToolsProtocol):
         elif self.transport.is_closing():
             self.connection.expect_within(settings.LINGER_SECONDS)
         elif self._refusal and not self._is_answering:
-            self.connection.refuse(self._refusal.problem, is_costly=self._refusal.is_costly)
+            self._turn_away(self._refusal)
 
     def _check(self, take: Callable[[Any], None], what: object) -> None:
         """Have the parser stop at what is too much."""
@@ -254,7 +256,13 @@ class Protocol(HttpToolsProtocol):
         if self._is_answering:
             self.connection.hold(Hold.REFUSED)
         else:
-            self.connection.refuse(refusal.problem, is_costly=refusal.is_costly)
+            self._turn_away(refusal)
+
+    def _turn_away(self, refusal: Refused) -> None:
+        """Answer a request that nobody else will answer, and hang up."""
+        method = self.parser.get_method() if self.url else b""
+        request = refusals.Unheard(method, self.url, self.headers)
+        self.connection.refuse(request.response(refusal.problem), is_costly=refusal.is_costly)
 
     def _refuse_rest(self, refusal: Refused) -> None:
         """Take no more of a request whose head the application has."""
@@ -263,7 +271,10 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
             return
         cycle.disconnected = True
+        answer = None
         if isinstance(cycle, DirectExchange):
-            cycle.lose()
-        self.connection.refuse(None if cycle.response_complete else refusal.problem, is_costly=refusal.is_costly)
+            answer = cycle.refuse(refusal.problem)
+        elif not cycle.response_complete:
+            answer = refusals.raw_response(refusal.problem)
+        self.connection.refuse(answer, is_costly=refusal.is_costly)
         cycle.message_event.set()

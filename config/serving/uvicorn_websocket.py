@@ -10,7 +10,7 @@ from websockets.exceptions import ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
-from config.serving import limits
+from config.serving import limits, refusals
 from config.serving.connections import Connection, Connections
 
 
@@ -44,7 +44,8 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().data_received(data)
         if self.conn.handshake_exc and not self.handshake_initiated:
             # uvicorn would leave the client without an answer.
-            self.connection.refuse(limits.bad_request("The request for a WebSocket is not valid."))
+            problem = limits.bad_request("The request for a WebSocket is not valid.")
+            self.connection.refuse(refusals.raw_response(problem))
 
     def pause_writing(self) -> None:
         """The client does not read."""

@@ -74,7 +74,7 @@ def test_no_page_may_call_unless_it_is_listed(raw: httpx2.Client, settings: Sett
             assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-@pytest.mark.parametrize("site", [True], indirect=True)
+@pytest.mark.parametrize("site", [False, True], indirect=True)
 @pytest.mark.parametrize("origins", [(PAGE,), ("*",)])
 def test_a_listed_page_may_call(
     raw: httpx2.Client, tgi: FakeTgi, funded: Team, settings: Settings, origins: tuple[str, ...]

@@ -109,6 +109,20 @@ def test_a_client_that_asks_before_it_sends_is_refused_without_sending(tiny: Tin
     assert b"100 Continue" not in answer
 
 
+def test_a_request_that_no_application_hears_of_has_its_line_in_the_log(tiny: TinySite) -> None:
+    head = b"POST /v1/chat%%0a?key=canary HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % UPLOAD
+    with tiny.connect(head) as client:
+        answer = received(client)
+    assert b"cache-control: no-store" in answer
+    found = re.search(r"x-request-id: (req_\w+)", answer.decode())
+    assert found
+    until(lambda: found[1] in tiny.errors)
+    (line,) = (line for line in tiny.errors.splitlines() if found[1] in line)
+    assert "POST /v1/chat%0A 413 " in line
+    assert "error=request_too_large" in line
+    assert "canary" not in line
+
+
 @pytest.mark.parametrize("size", [0, 1, 8_191, 8_192, 100_000, 2_000_000])
 def test_a_body_up_to_the_limit_arrives_whole(tiny: TinySite, size: int) -> None:
     head = b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % size
