@@ -19,6 +19,13 @@ def validate_line(text: str) -> None:
         raise ValidationError("Use one line of printable characters.")
 
 
+def validate_name(text: str) -> None:
+    """Refuse what is not one printable line without spaces around it. Raises ValidationError."""
+    validate_line(text)
+    if text != text.strip():
+        raise ValidationError("Leave out the spaces around it.")
+
+
 def escaped(text: str, keep: str = "") -> str:
     """Return a text for a terminal or a log, with escapes for what is not seen and is not in ``keep``."""
     return _UNSEEN.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)

@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils import timezone
 
-from inference.catalog.registration import checked_base_url, microcredits_per_mtok
+from core.text import validate_name
+from inference.catalog.registration import checked_base_url, checked_upstream_model, microcredits_per_mtok
 from inference.models import FEATURES, LAST_START, MODALITIES, Endpoint, Model, Price
 
 # A new version starts when every process has heard of it, which takes a second: no run is charged by another version
@@ -27,6 +28,12 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
         model = Model
         exclude = ["created_at"]  # noqa: DJ006 - the panel names the fields
         field_classes = {"hub_url": partial(forms.URLField, assume_scheme="https")}
+
+    def clean_name(self) -> str:
+        """Take a name that is seen as it is."""
+        name: str = self.cleaned_data["name"]
+        validate_name(name)
+        return name
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,6 +127,10 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at 
     def clean_base_url(self) -> str:
         """Take a plain address, without /v1."""
         return checked_base_url(self.cleaned_data["base_url"])
+
+    def clean_upstream_model(self) -> str:
+        """Take a name that is seen as it is."""
+        return checked_upstream_model(self.cleaned_data["upstream_model"])
 
     def clean(self) -> dict[str, Any]:
         """Keep the credential where none was written and the server is the same."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from django.conf import settings
 
+from core.text import one_line
+
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
 
@@ -94,7 +96,7 @@ def first_paragraph(markdown: str) -> str:
         if re.match(r"\s*(?:[#<|>!\[`]|[*-]\s)", paragraph):
             continue
         text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|[*`]", lambda link: link.group(1) or "", paragraph)
-        text = " ".join(text.split())
+        text = one_line(text)
         if len(text) > MAX_DESCRIPTION_CHARACTERS:
             return text[:MAX_DESCRIPTION_CHARACTERS].rpartition(" ")[0] + "…"
         if len(text) >= MIN_DESCRIPTION_CHARACTERS:
@@ -125,7 +127,7 @@ def _license(model: "ModelInfo") -> str:
     if model.card_data is None:
         return ""
     named = model.card_data.get("license_name") if model.card_data.get("license") == "other" else None
-    return str(named or model.card_data.get("license") or "")
+    return one_line(str(named or model.card_data.get("license") or ""))
 
 
 def _features(model: "ModelInfo") -> list[str]:

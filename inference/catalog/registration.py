@@ -11,12 +11,15 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from core.text import validate_name
 from inference.billing.template_measurement import Template
 from inference.engines.base import Description
 from inference.models import MAX_CONCURRENCY, MAX_PRICE_MICROCREDITS_PER_MTOK, Endpoint, Model, Price
 from inference.transport.networks import AddressRefused, check_host
 
 _MICROCREDITS = 1_000_000
+# What the database takes of an address, and of a server's own name for a model.
+_MAX_CHARACTERS = 200
 
 
 class PriceTag(msgspec.Struct, frozen=True):
@@ -84,13 +87,22 @@ def checked_base_url(url: str) -> str:
         is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and is_plain
     except ValueError:
         is_right = False
-    if not is_right or re.search(r"\s", url):
+    if not is_right or re.search(r"\s", url) or not url.isprintable() or len(url) > _MAX_CHARACTERS:
         raise ValidationError("An endpoint is an address such as http://10.0.0.5:8080, without a name or a key in it.")
     try:
         check_host(parts.hostname or "")
     except AddressRefused as error:
         raise ValidationError(f"No engine may be at this address: {error}") from error
     return url.rstrip("/").removesuffix("/v1")
+
+
+def checked_upstream_model(name: str) -> str:
+    """Return a server's own name for a model; empty for none. Raises ValidationError for what is not seen as it is."""
+    if name:
+        validate_name(name)
+    if len(name) > _MAX_CHARACTERS:
+        raise ValidationError(f"A server's name for a model has at most {_MAX_CHARACTERS} characters.")
+    return name
 
 
 def told_concurrency(description: Description) -> int | None:

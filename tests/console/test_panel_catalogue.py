@@ -144,3 +144,19 @@ def test_an_endpoint_is_in_the_engines_networks(panel: Client, address: str) -> 
     answer = panel.post(reverse("admin:inference_endpoint_add"), values)
     assert "No engine may be at this address" in answer.content.decode()
     assert not Endpoint.objects.exists()
+
+
+HOSTILE_NAMES = ["owl\x1b[2J", "\u202elwo", "owl\u200b", "owl\nowl", "o" * 201]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_are_seen_as_they_are(panel: Client, name: str) -> None:
+    values = {"model": model().pk, "kind": "openai", "base_url": "http://127.0.0.1:9", "concurrency": "4"}
+    for hostile in ({"upstream_model": name}, {"base_url": f"http://127.0.0.1:9/{name}"}):
+        assert panel.post(reverse("admin:inference_endpoint_add"), values | hostile).status_code == 200
+    assert not Endpoint.objects.exists()
+    change = reverse("admin:inference_model_change", args=[MODEL])
+    page = panel.post(change, {"name": name, "context_tokens": "4096", "lifecycle": "available"}).content.decode()
+    assert re.search(r"Use one line of printable characters|at most 120 characters", page)
+    assert Model.objects.get().name != name

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from core.text import escaped, one_line, validate_line
+from core.text import escaped, one_line, validate_line, validate_name
 
 HOSTILE = {
     "\x1b[2J": r"\x1b[2J",
@@ -29,3 +29,10 @@ def test_what_is_not_seen_is_refused_in_names_and_escaped_elsewhere(text: str, s
 @pytest.mark.parametrize("text", ["Ada", "아다 러브레이스", "לאה", "👩\u200d💻", "naïve café", "می\u200cرود"])
 def test_what_people_write_stays(text: str) -> None:
     assert (escaped(text), one_line(text)) == (text, text)
+
+
+@pytest.mark.parametrize("text", [" owl", "owl ", " ", "", "owl\u00a0", "\x1b[2Jowl"])
+def test_a_name_has_nothing_around_it(text: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_name(text)
+    validate_name("barn owl")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from inference.catalog.registration import (
     Listing,
     PriceTag,
     checked_base_url,
+    checked_upstream_model,
     microcredits_per_mtok,
     register,
     told_concurrency,
@@ -32,6 +34,9 @@ from inference.transport.client import HttpClient
 # What a kind of server does with any model.
 _JSON = ["json_mode", "structured_output"]
 _FEATURES = dict.fromkeys(Endpoint.Kind.values, _JSON) | {"tgi": ["structured_output"]}
+
+# A server may list names without end: so many are told, and so much of each.
+_NAMES, _NAME_CHARACTERS = 20, 200
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -84,15 +89,21 @@ class Command(BaseCommand):
         adapters = [each for each in survey.description.adapters if each != listed.endpoint.upstream_model]
         if adapters:
             missing.append(
-                f"It serves adapters too: {', '.join(adapters)}. Each can be a model: --upstream-model with its name."
+                f"It serves adapters too: {_told(adapters)}. Each can be a model: --upstream-model with its name."
             )
         served = survey.description.model
         if served and served not in (repo_id, options["upstream_model"]):
-            missing.append(f"The endpoint says that it serves {served}.")
+            missing.append(f"The endpoint says that it serves {_told([served])}.")
         if options["json"]:
             self.stdout.write(json.dumps(_summary(listed, listing.price) | {"notes": missing}))
         else:
             self.stdout.write("\n".join(escaped(line) for line in [_sentence(listed), *missing]))
+
+
+def _told(names: Sequence[str]) -> str:
+    """Return names that a server gave, for a terminal."""
+    rest = [f"and {len(names) - _NAMES} more"] if len(names) > _NAMES else []
+    return ", ".join([*(escaped(name[:_NAME_CHARACTERS]) for name in names[:_NAMES]), *rest])
 
 
 def _positive(text: str) -> int:
@@ -116,7 +127,7 @@ def _listing(repo_id: str, options: dict[str, Any]) -> Listing:
         kind=options["kind"],
         base_url=checked_base_url(options["endpoint"]),
         credential=options["credential"],
-        upstream_model=options["upstream_model"],
+        upstream_model=options["upstream_model"] and checked_upstream_model(options["upstream_model"]),
         concurrency=options["concurrency"],
         context_tokens=options["context"],
         features=options["feature"] or [],
@@ -137,7 +148,7 @@ def _survey(listing: Listing) -> Survey:
     except EngineError as error:
         asked = EndpointAddress(listing.kind, listing.base_url, credential, upstream or listing.model_id)
         fault = fault_of(asked, error)
-        raise CommandError(f"{fault} --no-check adds it all the same.") from error
+        raise CommandError(f"{escaped(fault)} --no-check adds it all the same.") from error
 
 
 async def _ask(address: EndpointAddress, *, chats: bool) -> Survey:

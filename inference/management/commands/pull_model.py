@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from core.text import escaped
 from inference.catalog.hub import HubUnavailable, read_card
 from inference.catalog.registration import Listed, Listing, PriceTag, microcredits_per_mtok, register
 from inference.embedded.engine import MODEL_ID
@@ -46,17 +47,17 @@ class Command(BaseCommand):
             path = fetch(file)
             listed = _list(file, str(path), price, is_alone=options["instead"])
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
+            raise CommandError(escaped(" ".join(error.messages))) from error
         except HubUnavailable as error:
-            raise CommandError(f"{repository} was not pulled, because {error}.") from error
+            raise CommandError(escaped(f"{repository} was not pulled, because {error}.")) from error
         except FileRefused as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(escaped(str(error))) from error
         summary = {"model": listed.model.id, "file": str(path), "bytes": file.size_bytes, "sha256": file.sha256}
         if options["json"]:
             self.stdout.write(json.dumps(summary))
         else:
             self.stdout.write(
-                f"{listed.model.id} is here ({file.name}, {file.size_bytes:,} bytes, checked). "
+                f"{listed.model.id} is here ({escaped(file.name)}, {file.size_bytes:,} bytes, checked). "
                 "`manage.py serve` serves it from its next start on."
             )
 

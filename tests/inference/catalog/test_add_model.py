@@ -179,6 +179,28 @@ def test_adapters_that_are_served_too_are_named(capsys: pytest.CaptureFixture[st
         assert not add_model(server.url, "--upstream-model=poet", kind="vllm", capsys=capsys)["is_new_model"]
 
 
+@pytest.mark.parametrize("name", ["owl\x1b[2J", "\u202elwo", "owl\u200b", "owl\nowl", " owl", "o" * 201])
+def test_a_name_that_is_not_seen_as_it_is_is_refused(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    url = "http://127.0.0.1:9"
+    for where, named in ((url, f"--upstream-model={name}"), (f"{url}/{name}", "--upstream-model=owl")):
+        with pytest.raises(CommandError) as raised:
+            add_model(where, named, "--no-check", "--context=4096", capsys=capsys)
+        assert str(raised.value).isprintable()
+    assert not Model.objects.exists()
+
+
+def test_names_that_a_server_gives_are_shown_as_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["\x1b[2Jowl", "\u202elwo", "o" * 10_000, *(f"poet-{number}" for number in range(100))]
+    with FakeOpenAI(owned_by="vllm", model="\x1b]0;owl\x07", adapters=tuple(names)) as server:
+        prices = ("--price-in=1", "--price-out=1")
+        call_command("add_model", "org/model", "--endpoint", server.url, "--kind=vllm", "--context=4096", *prices)
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "adapters too: \\x1b[2Jowl, \\u202elwo, ooo" in shown
+    assert "and 83 more" in shown
+    assert len(shown) < 2_000
+
+
 def test_a_model_that_does_not_chat_is_listed_for_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     with FakeOpenAI(owned_by="vllm") as server:
         add_model(server.url, "--feature=embeddings", kind="openai", capsys=capsys)
