@@ -2,7 +2,7 @@
 import { Lexer, Tokenizer, type Token, type Tokens } from "marked";
 import { formulaBlock, formulaInline, nextFormulaBlock, nextFormulaInline } from "./formulas";
 
-/** Deeper quotes and lists are shown as they were written: nobody reads them, and drawing them takes ever longer. */
+/** Deeper quotes, lists and emphasis are shown as they were written: nobody reads them, and drawing them takes ever longer. */
 const DEEPEST = 32;
 
 // Emphasis as the "CJK-friendly" amendment to CommonMark has it. Without it, `**중요(핵심)**은` stays unmarked, because a
@@ -54,7 +54,11 @@ class Dialect extends Tokenizer {
 
   /** One tilde means "about" (`~5 min`, `10~20`); only two strike through. */
   override del(source: string, masked: string, before?: string): Tokens.Del | undefined {
-    return source.startsWith("~~") ? super.del(source, masked, before) : undefined;
+    return source.startsWith("~~") ? this.#deeper(() => super.del(source, masked, before)) : undefined;
+  }
+
+  override emStrong(source: string, masked: string, before?: string): Tokens.Em | Tokens.Strong | undefined {
+    return this.#deeper(() => super.emStrong(source, masked, before));
   }
 
   override url(source: string): Tokens.Link | undefined {
