@@ -162,7 +162,7 @@ def _choice(written: object) -> WireChoice:
     is_message = not delta and bool(message)
     if delta is None and not message:
         delta = _plain(written.get("text")) or None
-    index = _count(written.get("index"))
+    index = count_of(written.get("index"))
     return (WholeChoice if is_message else WireChoice)(
         index=index if index and index > 0 else 0,
         delta=_delta(message if is_message else delta),
@@ -227,7 +227,7 @@ def _tool_call(written: object) -> WireToolCall:
         raise Unreadable("a tool call")
     identity, function = written.get("id"), written.get("function")
     return WireToolCall(
-        index=_count(written.get("index")),
+        index=count_of(written.get("index")),
         id=str(identity) if isinstance(identity, (str, int)) and identity else None,
         # Some write the function's fields beside the call's own.
         function=_function(
@@ -260,22 +260,22 @@ def _usage(written: object) -> WireUsage | None:
     if not isinstance(written, dict):
         return None
     told = {
-        field: next((count for name in names if (count := _count(written.get(name))) is not None), None)
+        field: next((count for name in names if (count := count_of(written.get(name))) is not None), None)
         for field, names in _USAGE.items()
     }
     details = written.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    cached = count_of(details.get("cached_tokens")) if isinstance(details, dict) else None
     return WireUsage(told["prompt_tokens"], told["completion_tokens"], CachedTokens(cached or told["cached_tokens"]))
 
 
 def _timings(written: object) -> Timings | None:
     if not isinstance(written, dict):
         return None
-    told = {name: _count(written.get(name)) for name in ("prompt_n", "cache_n", "predicted_n")}
+    told = {name: count_of(written.get(name)) for name in ("prompt_n", "cache_n", "predicted_n")}
     return Timings(**{name: count for name, count in told.items() if count is not None}) if any(told.values()) else None
 
 
-def _count(written: object) -> int | None:
+def count_of(written: object) -> int | None:
     """Return a whole number, however it is written; None for anything else."""
     if isinstance(written, str):
         try:

@@ -3,6 +3,7 @@
 vLLM and SGLang can do more than the dialect has words for, and are known by whom their list of models names as owner.
 """
 
+import json
 import re
 from hashlib import blake2b
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -19,6 +20,7 @@ from inference.engines.errors import decoded, error_for, first_line, said_in
 from inference.engines.events import UNREADABLE
 from inference.engines.load import SGLANG, VLLM, Load, Series, load_in
 from inference.engines.reading import ReadingDecoder
+from inference.engines.served import LISTING, ServedModels
 from inference.errors import AskedAmiss, EngineError, EngineFailed, EngineTimeout, UnsupportedParameter
 from inference.transport.client import HttpClient, Request
 
@@ -175,14 +177,14 @@ class OpenAIEngine:
 
     async def describe(self) -> Description:
         """Find the served model in the list of models; vLLM and SGLang tell its context there."""
-        models = await self.ask("GET", "/v1/models", type=_Models)
-        self._server = self.server or models.server
-        named = [model for model in models.data if model.id == self._address.upstream_model]
-        adapters = tuple(model.id for model in models.data if model.parent)
+        served = ServedModels.of(await self.ask("GET", "/v1/models", type=LISTING))
+        self._server = self.server or served.server
+        named = [model for model in served.models if model.id == self._address.upstream_model]
+        adapters = tuple(model.id for model in served.models if model.is_adapter)
         if not named:
-            others = [model.id for model in models.data if not model.parent]
-            return Description(model=others[0] if len(others) == 1 else None, adapters=adapters, server=models.server)
-        return Description(named[0].id, named[0].max_model_len, adapters=adapters, server=models.server)
+            others = [model.id for model in served.models if not model.is_adapter]
+            return Description(model=others[0] if len(others) == 1 else None, adapters=adapters, server=served.server)
+        return Description(named[0].id, named[0].context_tokens, adapters=adapters, server=served.server)
 
     async def is_healthy(self) -> bool:
         """Whether the server would answer now; never raises."""
@@ -285,7 +287,7 @@ class OpenAIEngine:
         if status in _LATER:
             return
         try:
-            self._server = _decoded(answer, _Models).server if status == 200 else ""
+            self._server = ServedModels.of(_decoded(answer, LISTING)).server if status == 200 else ""
         except EngineFailed:
             self._server = ""
 
@@ -305,27 +307,6 @@ def _continuing(body: bytes) -> bytes:
     return msgspec.json.encode({name: value for name, value in fields.items() if name != "messages"})
 
 
-class _Model(msgspec.Struct):
-    """A served model."""
-
-    id: str
-    max_model_len: int | None = None
-    owned_by: str | None = None
-    # Of a LoRA adapter: the model that it changes.
-    parent: str | None = None
-
-
-class _Models(msgspec.Struct):
-    """The list of served models."""
-
-    data: list[_Model] = []
-
-    @property
-    def server(self) -> str:
-        """Whose list it is, if it is one that we know; else empty."""
-        return next((model.owned_by for model in self.data if model.owned_by in ("vllm", "sglang")), "")
-
-
 class _Counted(msgspec.Struct):
     """The answer to a count."""
 
@@ -333,10 +314,14 @@ class _Counted(msgspec.Struct):
 
 
 def _decoded(answer: bytes, type: type[Answered]) -> Answered:
-    """Read an answer. Raises EngineFailed."""
+    """Read an answer, also where numbers in it are text, or none at all (NaN). Raises EngineFailed."""
     try:
         return msgspec.json.decode(answer, type=type)
-    except UNREADABLE as error:
+    except UNREADABLE:
+        pass
+    try:
+        return msgspec.convert(json.loads(answer), type, strict=False)
+    except (ValueError, RecursionError) as error:
         raise EngineFailed from error
 
 

@@ -32,6 +32,20 @@ class Particular(FakeOpenAI):
             await super().answer(request, connection)
 
 
+@dataclass(eq=False)
+class Careless(FakeOpenAI):
+    """Writes its list of models in a way of its own."""
+
+    listing: bytes = b""
+
+    async def answer(self, request: Request, connection: Connection) -> None:
+        """Answer one request as the route does."""
+        if request.path == "/v1/models":
+            connection.respond(200, self.listing, {"content-type": "application/json"})
+        else:
+            await super().answer(request, connection)
+
+
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -72,6 +86,29 @@ async def test_a_server_tells_its_context_and_its_adapters(kind: str, concurrenc
         adapter = await engine_at(kind, server.url, "poet").describe()
     assert described == Description("org/model", 8192, concurrency, adapters=("poet", "clerk"), server=kind)
     assert adapter.model == "poet"
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b'[{"id": "org/model", "max_model_len": 4096, "owned_by": "vllm"}]',
+        b'{"data": ["x", null, {"id": 7}, {"id": "org/model", "max_model_len": "4096", "owned_by": "vllm"}]}',
+        b'{"data": [{"id": "org/model", "max_model_len": 4096.0, "owned_by": "vllm", "cost": NaN}]}',
+        b'{"data": [{"id": "x", "max_model_len": 1e400, "owned_by": ["x"], "parent": {}},'
+        b'{"id": "org/model", "max_model_len": 4096, "owned_by": "vllm", "created": "today"}], "object": 1}',
+    ],
+)
+async def test_a_list_of_models_is_read_however_it_is_written(listing: bytes) -> None:
+    with Careless(listing=listing) as server:
+        engine = engine_at("openai", server.url)
+        assert await engine.describe() == Description("org/model", 4096, server="vllm")
+        assert await engine.count_text("The quick fox") == 3
+
+
+@pytest.mark.parametrize("listing", [b'{"data": {}}', b"[]", b'[{"id": "org/model", "max_model_len": -1}]'])
+async def test_a_list_without_a_context_tells_none(listing: bytes) -> None:
+    with Careless(listing=listing) as server:
+        assert (await engine_at("openai", server.url).describe()).context_tokens is None
 
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang"])
