@@ -10,8 +10,21 @@ from tests.config.serving.test_bounds import received
 POST = b"POST /upload HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 DIGITS = b"9" * 10_000
-LENGTHS = [DIGITS, b"-1", b"+5", b"0x10", b"1e3", b"5 5", b"5, 5", b"5.0", b"", b"\xd9\xa5", b"18446744073709551616"]
-CHUNK_SIZES = [DIGITS, b"-1", b"+5", b"0x5", b"f" * 20, b"g", b"", b"1.5"]
+LENGTHS = [
+    DIGITS,
+    b"-1",
+    b"+5",
+    b"0x10",
+    b"1e3",
+    b"5 5",
+    b"5, 5",
+    b"5.0",
+    b"",
+    b"\xd9\xa5",
+    b"18446744073709551616",
+    b"1" + b"0" * 30,
+]
+CHUNK_SIZES = [DIGITS, b"10000000000000000", b"-1", b"+5", b"0x5", b"f" * 20, b"g", b"", b"1.5"]
 VERSIONS = [
     b"HTTP/" + DIGITS + b".1",
     b"HTTP/1." + DIGITS,
