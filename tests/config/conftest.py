@@ -30,6 +30,7 @@ class TinySite:
     def __init__(self, server: str, folder: Path, *, most_files: int | None = None, **settings: str) -> None:
         environment = os.environ | {
             "DATA_DIR": str(folder),
+            "LOG_LEVEL": "INFO",
             "REQUEST_HEAD_SECONDS": "1",
             "REQUEST_BODY_SECONDS": "1",
             "KEEP_ALIVE_SECONDS": "1",

@@ -99,7 +99,7 @@ async def test_a_server_tells_its_context_and_its_adapters(kind: str, concurrenc
     ],
 )
 async def test_a_list_of_models_is_read_however_it_is_written(listing: bytes) -> None:
-    with Careless(listing=listing) as server:
+    with Careless(listing=listing, owned_by="vllm") as server:
         engine = engine_at("openai", server.url)
         assert await engine.describe() == Description("org/model", 4096, server="vllm")
         assert await engine.count_text("The quick fox") == 3
