@@ -15,8 +15,8 @@ from inference.concurrency.local import InFlight, InFlightTogether
 from inference.routing import health_checks, reports
 from inference.runs import leases
 from inference.runtime import Runtime
-from playground import switchboard
 from playground.conversations import answers
+from playground.remote_runs import server
 from playground.socket import base
 
 # Where the processes of this machine count together, and this one's column there: known before the server starts.
@@ -37,7 +37,7 @@ async def lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
     await asyncio.to_thread(lease.begin)
     mailer.start()
     in_flight: InFlight | None = InFlightTogether(*_shared_counts) if _shared_counts else None
-    async with Runtime(in_flight) as serving, switchboard.answering():
+    async with Runtime(in_flight) as serving, server.serving():
         cast(Any, scope).setdefault("state", {})["runtime"] = serving
         watching = [asyncio.create_task(watch(serving)) for watch in (health_checks.watch, reports.watch)]
         await send({"type": "lifespan.startup.complete"})

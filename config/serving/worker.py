@@ -34,10 +34,10 @@ def main() -> None:
     from config.serving import run
     from core import ids
     from inference.concurrency import local
-    from playground import peers
+    from playground import remote_runs
 
     ids.name_process(given.name)
-    lifecycle.count_together(peers.folder() / local.FILE_NAME, given.column)
+    lifecycle.count_together(remote_runs.folder() / local.FILE_NAME, given.column)
     run(application, socket.socket(fileno=given.listener), given.server, lambda: parent.tell("ready"))
 
 

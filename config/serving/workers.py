@@ -22,7 +22,7 @@ from core.supervisor import Child, Start, Supervisor
 from credits.errors import LedgerError
 from inference.concurrency import local
 from inference.runs import orphans
-from playground import peers
+from playground import remote_runs
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +111,9 @@ class _Worker(Child):
 
     def ended(self, process_id: int, exit_code: int) -> None:
         """Clear up after one; what the runs of a killed one held expires at once."""
-        local.forget(peers.folder() / local.FILE_NAME, self._column)
+        local.forget(remote_runs.folder() / local.FILE_NAME, self._column)
         multiprocess.mark_process_dead(process_id, str(_metrics_folder()))
-        peers.forget(self._process_name)
+        remote_runs.forget(self._process_name)
         if not exit_code:
             return
         try:
@@ -125,15 +125,15 @@ class _Worker(Child):
 
 
 def _metrics_folder() -> Path:
-    return peers.folder() / "metrics"
+    return remote_runs.folder() / "metrics"
 
 
 def _clear(count: int) -> None:
     """Forget what the workers of an earlier start shared."""
-    shutil.rmtree(peers.folder(), ignore_errors=True)
-    peers.folder().mkdir(mode=0o700)
+    shutil.rmtree(remote_runs.folder(), ignore_errors=True)
+    remote_runs.folder().mkdir(mode=0o700)
     _metrics_folder().mkdir()
-    local.create(peers.folder() / local.FILE_NAME, count)
+    local.create(remote_runs.folder() / local.FILE_NAME, count)
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from inference.errors import EngineError, EngineFailed
 from inference.runs import spine
 from inference.runs.spine import LiveRun
 from inference.runtime import Runtime
-from playground import access, peers
+from playground import access, remote_runs
 from playground.conversations import claims, progress, store
 from playground.conversations.assembly import said
 from playground.conversations.branches import Turn
@@ -88,7 +88,7 @@ def stop(conversation: UUID) -> None:
         return
     running = Message.objects.filter(conversation=conversation, state=Message.State.RUNNING)
     for run in running.values_list("run", flat=True):
-        peers.stop(run)
+        remote_runs.stop(run)
 
 
 async def drain() -> None:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from core.ids import new_run_id
-from playground import peers
+from playground import remote_runs
 from playground.errors import ConversationBusy
 
 _runs: dict[UUID, str] = {}
@@ -32,7 +32,7 @@ def is_held(run: str) -> bool:
 
     Blocks where another process of this site must be asked.
     """
-    return is_held_here(run) or peers.has(run)
+    return is_held_here(run) or remote_runs.has(run)
 
 
 def run_of(conversation: UUID) -> str | None:

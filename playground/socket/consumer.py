@@ -17,7 +17,7 @@ from accounts.errors import AuthenticationFailed
 from accounts.models import User
 from core.errors import DomainError
 from core.ids import request_id
-from playground import access, peers
+from playground import access, remote_runs
 from playground.access import Standing
 from playground.conversations import answers, store
 from playground.conversations.answers import Kept
@@ -37,7 +37,7 @@ from playground.conversations.serializers import message_json, turn_json
 from playground.errors import PlaygroundError, Restarting, SignedOut, TooMuch, error_json, problem_of
 from playground.limits import MAX_FRAME_CHARACTERS, MAX_RUNS_PER_SOCKET
 from playground.models import Message
-from playground.questions import FINAL
+from playground.remote_runs.protocol import FINAL
 from playground.socket import balances
 from playground.socket.base import SOCKET_PATH, Socket
 from playground.socket.frames import Frames, RunRelay
@@ -155,14 +155,14 @@ class PlaygroundConsumer(Socket):
         if kept:
             kept.run.stop()
         else:
-            await asyncio.to_thread(peers.stop, run)
+            await asyncio.to_thread(remote_runs.stop, run)
 
     async def _attach(self, run: str, after: int) -> None:
         kept, answer = await self._find(run)
         project = str(answer.conversation.project)
         if kept:
             self._follow(run, project, self._relay_here(project, kept, after, None))
-        elif peers.may_have(run):
+        elif remote_runs.may_have(run):
             self._follow(run, project, self._relay(project, self._frames_elsewhere(run, after)))
         else:
             await self.tell(await _outcome(answer))
@@ -170,7 +170,7 @@ class PlaygroundConsumer(Socket):
     async def _frames_elsewhere(self, run: str, after: int) -> Frames:
         """Yield a run of another process; where that does not have it any more, how it ended."""
         is_told = False
-        async with aclosing(peers.follow(run, after)) as frames:
+        async with aclosing(remote_runs.follow(run, after)) as frames:
             async for frame in frames:
                 is_told = frame["type"] in FINAL
                 yield frame

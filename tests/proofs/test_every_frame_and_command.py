@@ -17,7 +17,7 @@ from accounts import keys
 from accounts.models import Project, Team, User
 from playground.conversations.forms import Answer, Attach, Regenerate, Send, Stop, Watch, read_frame
 from playground.models import Conversation
-from playground.post import Answered, Asked
+from playground.remote_runs.redis_channel import AnswerMessage, QuestionMessage
 from playground.socket.consumer import PlaygroundConsumer
 from tests.inference.scenes import MODEL
 from tests.playground.tab import Tab, tab
@@ -31,7 +31,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 METERED_FRAMES: Final = {Send, Regenerate, Answer}
 SILENT_FRAMES: Final = {Stop, Attach, Watch}
 # What the site's processes write to each other: no socket reads them.
-LETTERS: Final = {Asked, Answered}
+LETTERS: Final = {QuestionMessage, AnswerMessage}
 
 
 def test_every_frame_of_every_socket_is_classified() -> None:

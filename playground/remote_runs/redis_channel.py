@@ -1,7 +1,7 @@
-"""Letters between the processes of all machines, over Redis: questions about runs, and their answers.
+"""Messages between the processes of all machines, over Redis: questions about runs, and their answers.
 
-Each process hears a channel of its own, by its name. Redis keeps no letter, and tells how many heard one: where that is
-nobody, the process is gone. What is read comes from a network, so it is one of the two letters below or nothing.
+Each process hears a channel of its own, by its name. Redis keeps no message, and tells how many heard one:
+where that is nobody, the process is gone. What is read comes from a network, so it is one of the two below or nothing.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from django.conf import settings
 from core import redis
 from core.ids import NAME_DIGITS, process_name
 from core.redis import PREFIX, RedisAway
-from playground.questions import ANSWER_SECONDS, Question
+from playground.remote_runs.protocol import ANSWER_SECONDS, Question
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ Name = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{NAME_DIGITS}}}$")]
 Number = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
-class Asked(msgspec.Struct, frozen=True, tag="asked"):
+class QuestionMessage(msgspec.Struct, frozen=True, tag="asked"):
     """A question, and who wants to know."""
 
     number: Number
@@ -40,23 +40,23 @@ class Asked(msgspec.Struct, frozen=True, tag="asked"):
     question: Question
 
 
-class Answered(msgspec.Struct, frozen=True, tag="answered"):
+class AnswerMessage(msgspec.Struct, frozen=True, tag="answered"):
     """The answer to the question of this number."""
 
     number: Number
     answer: Any
 
 
-class Nobody(Exception):
+class ProcessUnreachable(Exception):
     """The process is gone, or does not answer in time."""
 
 
 Answer = Callable[[Question], Awaitable[Any]]
 
-_read = msgspec.json.Decoder(Asked | Answered).decode
+_read = msgspec.json.Decoder(QuestionMessage | AnswerMessage).decode
 
 
-class Post:
+class RedisChannel:
     """This process's part in it, for the event loop on which it is made."""
 
     def __init__(self, name: str, answer: Answer) -> None:
@@ -69,35 +69,35 @@ class Post:
         self._answering: set[asyncio.Task[None]] = set()
 
     async def ask(self, name: str, question: Question, seconds: float = ANSWER_SECONDS) -> Any:
-        """Return what a process answers. Raises RedisAway and Nobody."""
+        """Return what a process answers. Raises RedisAway and ProcessUnreachable."""
         if not self.hears:
             raise RedisAway
         number = secrets.token_hex(16)
         awaited = self._awaited[number] = self.loop.create_future()
         try:
             async with asyncio.timeout(seconds):
-                if not await self._send(name, Asked(number, self._name, question)):
-                    raise Nobody
+                if not await self._send(name, QuestionMessage(number, self._name, question)):
+                    raise ProcessUnreachable
                 return await awaited
         except TimeoutError:
-            raise Nobody from None
+            raise ProcessUnreachable from None
         finally:
             del self._awaited[number]
 
     async def tell(self, name: str, question: Question) -> None:
         """Send a question whose answer nobody waits for. Raises RedisAway."""
-        await self._send(name, Asked(secrets.token_hex(16), self._name, question))
+        await self._send(name, QuestionMessage(secrets.token_hex(16), self._name, question))
 
     async def hear(self) -> None:
-        """Take letters until cancelled; while Redis is away, try again and again."""
+        """Take messages until cancelled; while Redis is away, try again and again."""
         while True:
             try:
                 await self._hear()
             except RedisAway:
                 # Who counts the places tells of it.
-                logger.debug("no letters come")
+                logger.debug("no messages come")
             except Exception:
-                logger.exception("no letters come")
+                logger.exception("no messages come")
             finally:
                 self.hears = False
                 for awaited in self._awaited.values():
@@ -113,7 +113,7 @@ class Post:
         await self._redis.aclose()
 
     async def _hear(self) -> None:
-        """Take letters. Raises RedisAway when no more can come."""
+        """Take messages. Raises RedisAway when no more can come."""
         is_asked = False
         with redis.translated():
             async with self._redis.pubsub() as channel:
@@ -130,13 +130,13 @@ class Post:
                     elif heard["type"] == "message":
                         self._take(heard["data"])
 
-    def _take(self, letter: bytes) -> None:
+    def _take(self, message: bytes) -> None:
         try:
-            read = _read(letter)
+            read = _read(message)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            logger.warning("Redis brought what is no letter of this site, of %d bytes", len(letter))
+            logger.warning("Redis brought what is no message of this site, of %d bytes", len(message))
             return
-        if isinstance(read, Asked):
+        if isinstance(read, QuestionMessage):
             if len(self._answering) < MAX_QUESTIONS:
                 task = self.loop.create_task(self._reply(read))
                 self._answering.add(task)
@@ -144,67 +144,67 @@ class Post:
         elif (awaited := self._awaited.get(read.number)) and not awaited.done():
             awaited.set_result(read.answer)
 
-    async def _reply(self, asked: Asked) -> None:
-        answered = Answered(asked.number, await self._answer(asked.question))
+    async def _reply(self, asked: QuestionMessage) -> None:
+        answered = AnswerMessage(asked.number, await self._answer(asked.question))
         try:
             await self._send(asked.by, answered)
         except RedisAway:
             logger.debug("an answer could not be sent")
 
-    async def _send(self, name: str, letter: Asked | Answered) -> int:
-        """Return how many processes heard a letter. Raises RedisAway."""
+    async def _send(self, name: str, message: QuestionMessage | AnswerMessage) -> int:
+        """Return how many processes heard a message. Raises RedisAway."""
         with redis.translated():
-            return int(await self._redis.publish(channel_of(name), msgspec.json.encode(letter)))
+            return int(await self._redis.publish(channel_of(name), msgspec.json.encode(message)))
 
 
-_post: Post | None = None
+_channel: RedisChannel | None = None
 
 
 def is_open() -> bool:
-    """Whether this process writes letters at all."""
-    return _post is not None
+    """Whether this process writes messages at all."""
+    return _channel is not None
 
 
 async def ask(name: str, question: Question, seconds: float = ANSWER_SECONDS) -> Any:
-    """Do as ``Post.ask`` says."""
-    if _post is None:
+    """Do as ``RedisChannel.ask`` says."""
+    if _channel is None:
         raise RedisAway
-    return await _post.ask(name, question, seconds)
+    return await _channel.ask(name, question, seconds)
 
 
 async def tell(name: str, question: Question) -> None:
-    """Do as ``Post.tell`` says."""
-    if _post is None:
+    """Do as ``RedisChannel.tell`` says."""
+    if _channel is None:
         raise RedisAway
-    await _post.tell(name, question)
+    await _channel.tell(name, question)
 
 
 def ask_from_thread(name: str, question: Question) -> Any:
-    """Do as ``Post.ask`` says, for a thread that may wait. Blocks."""
-    post = _post
-    if post is None:
+    """Do as ``RedisChannel.ask`` says, for a thread that may wait. Blocks."""
+    channel = _channel
+    if channel is None:
         raise RedisAway
-    asking = asyncio.run_coroutine_threadsafe(post.ask(name, question), post.loop)
+    asking = asyncio.run_coroutine_threadsafe(channel.ask(name, question), channel.loop)
     try:
         return asking.result(2 * ANSWER_SECONDS)
     except TimeoutError:
         asking.cancel()
-        raise Nobody from None
+        raise ProcessUnreachable from None
 
 
 @asynccontextmanager
 async def opened(answer: Answer) -> AsyncIterator[None]:
-    """Write and take letters meanwhile; ``answer`` answers those that ask."""
-    global _post  # noqa: PLW0603
-    _post = post = Post(process_name(), answer)
-    hearing = asyncio.create_task(post.hear())
+    """Write and take messages meanwhile; ``answer`` answers those that ask."""
+    global _channel  # noqa: PLW0603
+    _channel = channel = RedisChannel(process_name(), answer)
+    hearing = asyncio.create_task(channel.hear())
     try:
         yield
     finally:
-        _post = None
+        _channel = None
         hearing.cancel()
         await asyncio.gather(hearing, return_exceptions=True)
-        await post.close()
+        await channel.close()
 
 
 def channel_of(name: str) -> str:

@@ -1,6 +1,6 @@
-"""Runs of this process that are followed by post: each follower asks for one piece after the other.
+"""Readers of this process's runs in processes of other machines: each asks for one piece after the other.
 
-A frame is sent only when it is asked for, so a slow browser elsewhere holds up nobody; a follower that stops asking is
+A frame is sent only when it is asked for, so a slow browser elsewhere holds up nobody; a reader that stops asking is
 dropped.
 """
 
@@ -11,17 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from playground.conversations import answers
-from playground.questions import FINAL, PIECE_SECONDS, Question
+from playground.remote_runs.protocol import FINAL, PIECE_SECONDS, Question
 from playground.socket.frames import Frames, frames_of
 
-# A follower who asks for nothing for so long has left.
+# A reader that asks for nothing for so long has left.
 IDLE_SECONDS: Final = 5.0
-# A letter with more than this brings the rest in further frames.
+# A message with more than this brings the rest in further frames.
 PIECE_BYTES: Final = 65_536
 
 
-class _Follower:
-    """One who follows, on the run's own loop."""
+class _Reader:
+    """One reader, on the run's own loop."""
 
     def __init__(self, number: str, frames: Frames) -> None:
         self._number = number
@@ -30,7 +30,7 @@ class _Follower:
         self._coming: asyncio.Task[dict[str, Any] | None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.left = asyncio.get_running_loop().create_future()
-        _followers[number] = self
+        _readers[number] = self
 
     async def next(self) -> list[dict[str, Any]]:
         """Return the next frame; none if it takes longer, and none after the last."""
@@ -54,7 +54,7 @@ class _Follower:
         """Let go of the run."""
         if self._idle:
             self._idle.cancel()
-        if _followers.pop(self._number, None):
+        if _readers.pop(self._number, None):
             self.left.set_result(None)
             closing = asyncio.ensure_future(self._close())
             _closing.add(closing)
@@ -67,38 +67,38 @@ class _Follower:
         await self._frames.aclose()
 
 
-_followers: dict[str, _Follower] = {}
+_readers: dict[str, _Reader] = {}
 _closing: set[asyncio.Future[None]] = set()
 
 
 async def tell(question: Question) -> list[dict[str, Any]] | None:
     """Return the next frame of a run, or nothing yet; None if the run is not here. The last frame is the run's end."""
-    follower = _followers.get(question.follower)
-    if follower is None:
+    reader = _readers.get(question.reader)
+    if reader is None:
         kept = answers.find(question.run)
         if kept is None:
             return None
-        follower = _Follower(question.follower, frames_of(kept, question.after))
-    return await follower.next()
+        reader = _Reader(question.reader, frames_of(kept, question.after))
+    return await reader.next()
 
 
 def leave(number: str) -> None:
-    """Tell nothing more to a follower."""
-    if follower := _followers.get(number):
-        follower.leave()
+    """Tell nothing more to a reader."""
+    if reader := _readers.get(number):
+        reader.leave()
 
 
-async def farewell(seconds: float) -> None:
+async def drain(seconds: float) -> None:
     """Let them hear the ends of their runs, for a process that ends; then let go of whoever is left."""
-    if _followers:
-        await asyncio.wait([follower.left for follower in _followers.values()], timeout=seconds)
-    for follower in list(_followers.values()):
-        follower.leave()
+    if _readers:
+        await asyncio.wait([reader.left for reader in _readers.values()], timeout=seconds)
+    for reader in list(_readers.values()):
+        reader.leave()
     await asyncio.gather(*_closing)
 
 
 def _pieces(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Split a frame that is too long for a letter; a run from its beginning may be megabytes."""
+    """Split a frame that is too long for a message; a run from its beginning may be megabytes."""
     if frame["type"] != "chunks":
         yield frame
         return

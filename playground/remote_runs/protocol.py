@@ -6,7 +6,7 @@ import msgspec
 
 # A process that lives answers at once; one that does not is not waited for by anybody's page.
 ANSWER_SECONDS: Final = 2
-# Over the post a run is told piece by piece. Who has nothing to tell says so after this, and is asked again.
+# Over Redis a run is told piece by piece. A process that has nothing to tell says so after this, and is asked again.
 PIECE_SECONDS: Final = 1
 # The types of frames that are a run's last.
 FINAL: Final = frozenset({"ended", "failed"})
@@ -15,13 +15,13 @@ FINAL: Final = frozenset({"ended", "failed"})
 class Question(msgspec.Struct, frozen=True):
     """About a run: is it under way; end it; tell it from after a chunk's number.
 
-    Over the post, ``follower`` says who asks for the next piece; he leaves when he wants no more.
+    Over Redis, ``reader`` says who asks for the next piece, and leaves when it wants no more.
     """
 
     about: Literal["held", "stop", "follow", "leave"]
     run: str
     after: int = 0
-    follower: str = ""
+    reader: str = ""
 
 
 class PieceChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

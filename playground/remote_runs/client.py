@@ -1,8 +1,9 @@
-"""The other web processes of this site, asked about the runs that they have; their names stand in the runs' ids.
+"""Asks the other web processes of this site about the runs that they have; their names stand in the runs' ids.
 
 Those of this machine listen on Unix sockets in a folder that only the site's own user can enter: a question is one JSON
-object in a frame; the answer is another one, or as many as there are to tell. Those of other machines are asked by post
-(``playground.post``), if there is a Redis. Where this process serves alone it has no name, and nobody is asked.
+object in a frame; the answer is another one, or as many as there are to tell. Those of other machines are asked over
+Redis (``playground.remote_runs.redis_channel``), if there is one. A process that serves alone has no name, and asks
+nobody.
 """
 
 import asyncio
@@ -19,9 +20,9 @@ from django.conf import settings
 
 from core.ids import process_name, process_of
 from core.redis import RedisAway
-from playground import following, post
-from playground.post import Nobody
-from playground.questions import ANSWER_SECONDS, Question
+from playground.remote_runs import redis_channel, remote_run
+from playground.remote_runs.protocol import ANSWER_SECONDS, Question
+from playground.remote_runs.redis_channel import ProcessUnreachable
 
 # An address has room for 108 bytes on Linux, and for 104 elsewhere.
 MAX_ADDRESS_BYTES: Final = 103
@@ -36,13 +37,13 @@ def folder() -> Path:
 def may_have(run: str) -> bool:
     """Whether a run belongs to another process that may be there; costs a look into a folder at most."""
     mine, whose = process_name(), process_of(run)
-    return bool(mine) and whose != mine and (_is_near(whose) or post.is_open())
+    return bool(mine) and whose != mine and (_is_near(whose) or redis_channel.is_open())
 
 
 def has(run: str) -> bool:
     """Ask whether a run is under way in another process. Blocks.
 
-    One of this machine that gives no answer in time may have it; one that cannot be reached by post counts as gone.
+    One of this machine that gives no answer in time may have it; one that cannot be reached over Redis counts as gone.
     """
     return may_have(run) and _ask(Question("held", run))
 
@@ -61,7 +62,7 @@ async def follow(run: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
     if not may_have(run):
         return
     if not _is_near(process_of(run)):
-        async with aclosing(following.follow(run, after)) as frames:
+        async with aclosing(remote_run.follow(run, after)) as frames:
             async for frame in frames:
                 yield frame
         return
@@ -114,8 +115,8 @@ def _is_near(name: str) -> bool:
 
 def _ask(question: Question) -> bool:
     if not _is_near(process_of(question.run)):
-        with suppress(RedisAway, Nobody):
-            return bool(post.ask_from_thread(process_of(question.run), question))
+        with suppress(RedisAway, ProcessUnreachable):
+            return bool(redis_channel.ask_from_thread(process_of(question.run), question))
         return False
     try:
         with socket.socket(socket.AF_UNIX) as peer, address(process_of(question.run)) as where:

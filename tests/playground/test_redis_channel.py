@@ -1,4 +1,4 @@
-"""Letters between processes, over a real Redis, and what else a network may bring."""
+"""Messages between processes, over a real Redis, and what else a network may bring."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from core.redis import RedisAway
-from playground import following
-from playground.post import Nobody, Post, channel_of
-from playground.questions import Question
+from playground.remote_runs import remote_run
+from playground.remote_runs.protocol import Question
+from playground.remote_runs.redis_channel import ProcessUnreachable, RedisChannel, channel_of
 from tests.patience import eventually
 from tests.redis_server import RedisServer
 
@@ -26,8 +26,8 @@ async def say_run(question: Question) -> Any:
 
 
 @asynccontextmanager
-async def post(name: str, answer: Callable[[Question], Awaitable[Any]] = say_run) -> AsyncIterator[Post]:
-    mine = Post(name, answer)
+async def channel(name: str, answer: Callable[[Question], Awaitable[Any]] = say_run) -> AsyncIterator[RedisChannel]:
+    mine = RedisChannel(name, answer)
     hearing = asyncio.create_task(mine.hear())
     await eventually(lambda: mine.hears)
     yield mine
@@ -36,8 +36,8 @@ async def post(name: str, answer: Callable[[Question], Awaitable[Any]] = say_run
     await mine.close()
 
 
-async def test_eachhears_the_answer_to_his_own_question(redis: RedisServer) -> None:
-    async with post(ONE) as one, post(OTHER) as other:
+async def test_each_hears_the_answer_to_its_own_question(redis: RedisServer) -> None:
+    async with channel(ONE) as one, channel(OTHER) as other:
         runs = [OTHER + f"{number:024x}" for number in range(50)]
         asking = [each.ask(to, Question("held", run)) for run in runs for each, to in ((one, OTHER), (other, ONE))]
         assert await asyncio.gather(*asking) == [["held", run] for run in runs for _ in range(2)]
@@ -49,15 +49,15 @@ async def test_a_process_that_is_gone_is_nobody_at_once_and_one_that_hangs_soon(
     async def hang(question: Question) -> None:
         await hung.wait()
 
-    async with post(ONE) as one, post(OTHER, hang):
-        with pytest.raises(Nobody):
+    async with channel(ONE) as one, channel(OTHER, hang):
+        with pytest.raises(ProcessUnreachable):
             await one.ask(GONE, HELD, 60)
-        with pytest.raises(Nobody):
+        with pytest.raises(ProcessUnreachable):
             await one.ask(OTHER, HELD, 0.1)
 
 
 @pytest.mark.parametrize(
-    "letter",
+    "message",
     [
         b"",
         b"\xff",
@@ -73,13 +73,13 @@ async def test_a_process_that_is_gone_is_nobody_at_once_and_one_that_hangs_soon(
         b'{"type":"answered","number":"%s","answer":"\xff"}' % NUMBER.encode(),
     ],
 )
-async def test_what_is_no_letter_is_left_alone(
-    redis: RedisServer, letter: bytes, caplog: pytest.LogCaptureFixture
+async def test_what_is_no_message_is_left_alone(
+    redis: RedisServer, message: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with post(ONE) as one, post(OTHER):
+    async with channel(ONE) as one, channel(OTHER):
         with redis.client() as anyone:
-            anyone.publish(channel_of(OTHER), letter)
-            anyone.publish(channel_of(ONE), letter)
+            anyone.publish(channel_of(OTHER), message)
+            anyone.publish(channel_of(ONE), message)
         assert await one.ask(OTHER, HELD) == ["held", RUN]
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -92,7 +92,7 @@ async def test_when_redis_goes_away_everyonehears_so_and_it_is_found_again(redis
         await asyncio.sleep(60)
         return True
 
-    async with post(ONE) as one, post(OTHER, wait):
+    async with channel(ONE) as one, channel(OTHER, wait):
         asking = asyncio.create_task(one.ask(OTHER, HELD, 60))
         await waiting.wait()
         redis.kill()
@@ -107,7 +107,7 @@ async def test_when_redis_goes_away_everyonehears_so_and_it_is_found_again(redis
                 await one.ask(OTHER, HELD, 0.1)
             except RedisAway:
                 return False
-            except Nobody:
+            except ProcessUnreachable:
                 return True
             return True
 
@@ -128,5 +128,5 @@ async def test_when_redis_goes_away_everyonehears_so_and_it_is_found_again(redis
     ],
 )
 async def test_what_no_process_of_this_site_would_tell_of_a_run_reaches_nobody(told: Any) -> None:
-    with pytest.raises(Nobody):
-        following.checked(told, RUN)
+    with pytest.raises(ProcessUnreachable):
+        remote_run.checked(told, RUN)

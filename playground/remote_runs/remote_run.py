@@ -1,4 +1,4 @@
-"""A run of another machine's process, asked for by post, one piece after the other."""
+"""Reads a run of another machine's process over Redis, one piece after the other."""
 
 import asyncio
 import math
@@ -12,9 +12,9 @@ import msgspec
 
 from core.ids import process_of
 from core.redis import RedisAway
-from playground import post
-from playground.post import Nobody
-from playground.questions import ANSWER_SECONDS, FINAL, PIECE_SECONDS, Piece, Question
+from playground.remote_runs import redis_channel
+from playground.remote_runs.protocol import ANSWER_SECONDS, FINAL, PIECE_SECONDS, Piece, Question
+from playground.remote_runs.redis_channel import ProcessUnreachable
 
 # A process that was just heard of may be unheard for a moment; while Redis is away, for longer.
 GONE_SECONDS: Final = 2
@@ -29,45 +29,51 @@ async def follow(run: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
     cannot be reached.
     """
     heard_at, patience_seconds = -math.inf, GONE_SECONDS
-    follower = uuid4().hex
+    reader = uuid4().hex
     try:
         while True:
             try:
-                pieces = await _ask(Question("follow", run, after, follower))
-            except (RedisAway, Nobody) as failure:
+                pieces = await _ask(Question("follow", run, after, reader))
+            except (RedisAway, ProcessUnreachable) as failure:
                 if isinstance(failure, RedisAway):
                     patience_seconds = AWAY_SECONDS
                 if time.monotonic() - heard_at > patience_seconds:
                     return
                 await asyncio.sleep(RETRY_SECONDS)
-                # What the other one remembers of this follower may be ahead of what came.
-                follower = uuid4().hex
+                # What the other one remembers of this reader may be ahead of what came.
+                reader = uuid4().hex
                 continue
             heard_at, patience_seconds = time.monotonic(), GONE_SECONDS
             for piece, frame in pieces or ():
                 after = max(after, piece.first + len(piece.chunks) - 1)
                 yield frame
             if pieces is None or any(piece.type in FINAL for piece, _ in pieces):
-                follower = ""
+                reader = ""
                 return
     finally:
-        if follower:
+        if reader:
             with suppress(RedisAway):
-                await post.tell(process_of(run), Question("leave", run, follower=follower))
+                await redis_channel.tell(process_of(run), Question("leave", run, reader=reader))
 
 
 async def _ask(question: Question) -> list[tuple[Piece, dict[str, Any]]] | None:
-    """Return the next frames, if there are any; None if there is no such run. Raises RedisAway and Nobody."""
-    told = await post.ask(process_of(question.run), question, PIECE_SECONDS + ANSWER_SECONDS)
+    """Return the next frames, if there are any; None if there is no such run.
+
+    Raises RedisAway and ProcessUnreachable.
+    """
+    told = await redis_channel.ask(process_of(question.run), question, PIECE_SECONDS + ANSWER_SECONDS)
     return None if told is None else checked(told, question.run)
 
 
 def checked(told: Any, run: str) -> list[tuple[Piece, dict[str, Any]]]:
-    """Return frames with what they say. Raises Nobody for what no process of this site would tell of the run."""
+    """Return frames with what they say.
+
+    Raises ProcessUnreachable for what no process of this site would tell of the run.
+    """
     try:
         pieces = msgspec.convert(told, list[Piece])
     except msgspec.ValidationError:
-        raise Nobody from None
+        raise ProcessUnreachable from None
     if any(piece.run != run for piece in pieces):
-        raise Nobody
+        raise ProcessUnreachable
     return list(zip(pieces, told, strict=True))

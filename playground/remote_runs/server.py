@@ -1,6 +1,6 @@
-"""What this process tells the site's other web processes of the runs that it has; ``playground.peers`` asks.
+"""Tells the site's other web processes of the runs that this one has; ``playground.remote_runs.client`` asks.
 
-Those of this machine ask on its Unix socket; those of other machines by post.
+Those of this machine ask on its Unix socket; those of other machines over Redis.
 """
 
 import asyncio
@@ -13,46 +13,46 @@ import msgspec
 from django.conf import settings
 
 from core.ids import process_name
-from playground import followers, peers, post
 from playground.conversations import answers, claims
-from playground.peers import framed, read_frame
-from playground.questions import Question
+from playground.remote_runs import client, readers, redis_channel
+from playground.remote_runs.client import framed, read_frame
+from playground.remote_runs.protocol import Question
 from playground.socket.frames import frames_of
 
 BACKLOG: Final = 128
 # Who connects asks at once; and who hears the end of a run when this process ends, takes it at once.
 QUESTION_SECONDS: Final = 5
-FAREWELL_SECONDS: Final = 1
+DRAIN_SECONDS: Final = 1
 
 _read_question = msgspec.json.Decoder(Question)
 
 
 @asynccontextmanager
-async def answering() -> AsyncIterator[None]:
+async def serving() -> AsyncIterator[None]:
     """Answer the other processes meanwhile; where this process serves alone, there is nobody to answer."""
     async with AsyncExitStack() as ways:
         if settings.WORKERS > 1:
-            await ways.enter_async_context(_answering_on_socket())
+            await ways.enter_async_context(_serving_on_socket())
         if settings.REDIS_URL:
-            await ways.enter_async_context(_answering_by_post())
+            await ways.enter_async_context(_serving_over_redis())
         yield
 
 
 @asynccontextmanager
-async def _answering_by_post() -> AsyncIterator[None]:
-    async with post.opened(_answer_by_post):
+async def _serving_over_redis() -> AsyncIterator[None]:
+    async with redis_channel.opened(_answer_over_redis):
         try:
             yield
         finally:
-            await followers.farewell(FAREWELL_SECONDS)
+            await readers.drain(DRAIN_SECONDS)
 
 
-async def _answer_by_post(question: Question) -> Any:
+async def _answer_over_redis(question: Question) -> Any:
     match question.about:
         case "follow":
-            return await followers.tell(question)
+            return await readers.tell(question)
         case "leave":
-            return followers.leave(question.follower)
+            return readers.leave(question.reader)
         case "held" | "stop":
             return _answer_at_once(question)
 
@@ -65,7 +65,7 @@ def _answer_at_once(question: Question) -> bool:
 
 
 @asynccontextmanager
-async def _answering_on_socket() -> AsyncIterator[None]:
+async def _serving_on_socket() -> AsyncIterator[None]:
     speaking: set[asyncio.Task[None]] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,16 +85,16 @@ async def _answering_on_socket() -> AsyncIterator[None]:
         server.close()
         if speaking:
             # They have the ends of their runs to tell.
-            await asyncio.wait(speaking, timeout=FAREWELL_SECONDS)
+            await asyncio.wait(speaking, timeout=DRAIN_SECONDS)
         for task in speaking:
             task.cancel()
 
 
 def _listener() -> socket.socket:
     """Open this process's socket; its folder is for nobody else, and so is what may connect."""
-    peers.folder().mkdir(mode=0o700, exist_ok=True)
+    client.folder().mkdir(mode=0o700, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    with peers.address(process_name()) as where:
+    with client.address(process_name()) as where:
         listener.bind(where)
     listener.listen(BACKLOG)
     return listener
