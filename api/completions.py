@@ -105,6 +105,10 @@ class CompletionWriter:
         head = {"id": f"cmpl-{run_id}", "object": "text_completion", "created": created, "model": asked.chat.model}
         self._head: dict[str, Any] = head
 
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._head["model"] = model_id
+
     def opening(self) -> bytes:
         """Write the prompt, if it is to be echoed."""
         return self._event(self._asked.echo, None) if self._asked.echo else b""

@@ -69,6 +69,10 @@ class EmbeddingsWriter:
     def __init__(self, model: str) -> None:
         self._model = model
 
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._model = model_id
+
     def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
         """Write the whole answer."""
         vectors = result_of(chunks, list[msgspec.Raw])

@@ -32,6 +32,9 @@ STREAM_TYPE: Final = "text/event-stream; charset=utf-8"
 class WholeWriter(Protocol):
     """Turns all chunks of one run into a protocol's bytes."""
 
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers, where another name was asked for. Called before anything is written."""
+
     def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
         """Write the whole answer."""
 
@@ -138,7 +141,7 @@ class ApiHandler:
         if run.id != self.exchange.request_id:
             # It is that of an earlier request, and named in the body.
             head["idempotent-replayed"] = "true"
-        Sending(self, run, writer, stream, head).begin()
+        Sending(self, run, writer, stream, head=head, model=asked.chat.model).begin()
 
     def refuse(self, error: Exception) -> None:
         """Tell why a run has nothing to be read."""
@@ -157,6 +160,7 @@ class Sending:
         "_exchange",
         "_handler",
         "_head",
+        "_model",
         "_problem",
         "_quiet_since",
         "_run",
@@ -166,13 +170,22 @@ class Sending:
     )
 
     def __init__(
-        self, handler: ApiHandler, run: Run, writer: WholeWriter, stream: Writer | None, head: dict[str, str]
+        self,
+        handler: ApiHandler,
+        run: Run,
+        writer: WholeWriter,
+        stream: Writer | None,
+        *,
+        head: dict[str, str],
+        model: str,
     ) -> None:
         self._handler = handler
         self._exchange = handler.exchange
         self._run = run
         self._writer = writer
         self._head = head
+        # As it was asked for.
+        self._model = model
         # The same, of an answer that is streamed.
         self._stream = stream
         # Of a whole answer, once it is there.
@@ -241,8 +254,8 @@ class Sending:
             return
         self._leave()
         if stream is None:
-            stopped = {"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {}
-            exchange.respond(200, self._writer.whole(self._chunks, receipt.usage), self._whole_head() | stopped)
+            head = self._whole_head() | ({"parley-stopped-by": "insufficient_quota"} if receipt.ran_out else {})
+            exchange.respond(200, self._writer.whole(self._chunks, receipt.usage), head)
             return
         opening = b"" if exchange.is_begun else self._open()
         exchange.finish(opening + (stream.failure(problem, receipt.usage) if problem else stream.ending(receipt.usage)))
@@ -268,9 +281,16 @@ class Sending:
         return self._stream.opening()
 
     def _whole_head(self) -> dict[str, str]:
-        """Say, too, that the answer was made to fit."""
-        clamped_to = self._run.receipt.clamped_to
-        return self._head if clamped_to is None else self._head | {"parley-max-tokens": str(clamped_to)}
+        """Say, too, that the answer was made to fit, and which model answers, if another name was asked for."""
+        receipt = self._run.receipt
+        clamped_to, model_id = receipt.clamped_to, receipt.model_id
+        if clamped_to is None and model_id == self._model:
+            return self._head
+        head = self._head if clamped_to is None else self._head | {"parley-max-tokens": str(clamped_to)}
+        if model_id in ("", self._model):
+            return head
+        self._writer.set_model(model_id)
+        return head | {"parley-model": model_id}
 
 
 def fits_to_balance(headers: dict[bytes, str]) -> bool:

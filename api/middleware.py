@@ -19,8 +19,8 @@ UNCACHED: Final = (b"cache-control", b"no-store")
 _EXPOSED: Final = b", ".join(
     [
         *(b"x-request-id", b"openai-processing-ms", b"retry-after", b"x-should-retry", b"idempotent-replayed"),
-        *(b"parley-ignored", b"parley-max-tokens", b"parley-stopped-by", b"x-ratelimit-limit-requests"),
-        *(b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests"),
+        *(b"parley-ignored", b"parley-max-tokens", b"parley-model", b"parley-stopped-by"),
+        *(b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests"),
     ]
 )
 

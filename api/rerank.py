@@ -59,6 +59,11 @@ class RerankWriter:
     def __init__(self, run_id: str, asked: Asked) -> None:
         self._run_id = run_id
         self._asked = asked
+        self._model = asked.request.model
+
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._model = model_id
 
     def whole(self, chunks: Sequence[Chunk], usage: Usage) -> bytes:
         """Write the whole answer."""
@@ -72,7 +77,7 @@ class RerankWriter:
             for place in ranked
         ]
         counts = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
-        head = {"id": f"rerank-{self._run_id}", "object": "list", "model": request.model}
+        head = {"id": f"rerank-{self._run_id}", "object": "list", "model": self._model}
         return msgspec.json.encode({**head, "results": results, "usage": counts})
 
 

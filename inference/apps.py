@@ -9,7 +9,7 @@ class InferenceConfig(AppConfig):
         from core import changes
         from inference.billing import price_guard
         from inference.catalog.snapshots import TOPIC
-        from inference.models import ConcurrencyLimit, Endpoint, Model, Price
+        from inference.models import Alias, ConcurrencyLimit, Endpoint, Model, Price
 
-        changes.register(TOPIC, {Model: None, Price: None, Endpoint: None, ConcurrencyLimit: None})
+        changes.register(TOPIC, {Model: None, Alias: None, Price: None, Endpoint: None, ConcurrencyLimit: None})
         price_guard.declare()

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -11,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Project, User
 from core import clock
 from credits.fields import AmountField, whole
+from inference.catalog.aliases import check_targets
 from inference.chat import READING_FEATURES
 
 # One thousand dollars per million tokens. A price above it is taken for a mistake in the unit.
@@ -23,6 +25,8 @@ MODALITIES = ("text", "image", "audio", "video", "embedding")
 FEATURES = ("tools", "json_mode", "structured_output", "reasoning", *READING_FEATURES)
 # More requests at once than any process could hold are a slip as well.
 MAX_CONCURRENCY = 100_000
+# What callers may name: a model, or what stands for some.
+_NAME = RegexValidator(r"\A[\w.-]+(/[\w.:-]+)*\Z", "Use owner/name.")
 
 
 class ModelQuerySet(models.QuerySet["Model"]):
@@ -45,9 +49,7 @@ class Model(models.Model):
         DEPRECATED = "deprecated"
         RETIRED = "retired"
 
-    id = models.CharField(
-        primary_key=True, max_length=200, validators=[RegexValidator(r"\A[\w.-]+(/[\w.:-]+)*\Z", "Use owner/name.")]
-    )
+    id = models.CharField(primary_key=True, max_length=200, validators=[_NAME])
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     context_tokens = models.PositiveIntegerField(help_text="Prompt and answer together.")
@@ -60,6 +62,12 @@ class Model(models.Model):
     released_on = models.DateField(null=True, blank=True)
     lifecycle = models.CharField(max_length=12, choices=Lifecycle.choices, default=Lifecycle.AVAILABLE)
     replacement = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    replaced_until = models.DateField(
+        null=True,
+        blank=True,
+        help_text="Up to this day (UTC) the replacement answers for the model once it is retired. "
+        "Empty when it is retired: two weeks.",
+    )
     # Measured when the model is added; the defaults are for engines that cannot be asked.
     template_tokens = models.PositiveIntegerField(
         default=256, help_text="The most that the chat template adds to a prompt of one message."
@@ -80,6 +88,11 @@ class Model(models.Model):
     def __str__(self) -> str:
         return self.id
 
+    def clean(self) -> None:
+        """Refuse an id that is an alias already. Raises ValidationError."""
+        if Alias.objects.filter(pk=self.id).exists():
+            raise ValidationError(f"{self.id} is the name of an alias.")
+
     @property
     def owner(self) -> str:
         """The organisation in the id, as the Hub writes it."""
@@ -96,6 +109,32 @@ class Model(models.Model):
         now = clock.latest()
         started = [price for price in self.prices.all() if price.starts_at <= now]
         return max(started, key=lambda price: price.starts_at, default=None)
+
+
+class Alias(models.Model):
+    """A name that stands for models: those with a weight share its requests, the others follow in their order."""
+
+    name = models.CharField(primary_key=True, max_length=200, validators=[_NAME])
+    targets = models.JSONField(help_text='Such as [{"model": "owner/name", "weight": 90}].')
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "aliases"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse a name that is a model's, and targets that are none. Raises ValidationError."""
+        targets = check_targets(self.targets)
+        if Model.objects.filter(pk=self.name).exists():
+            raise ValidationError(f"{self.name} is a model.")
+        known = set(Model.objects.filter(pk__in=targets).values_list("pk", flat=True))
+        for target in targets:
+            if target == self.name or Alias.objects.filter(pk=target).exists():
+                raise ValidationError(f"{target} is an alias: an alias stands for models only.")
+            if target not in known:
+                raise ValidationError(f"There is no model {target}.")
 
 
 class Price(models.Model):

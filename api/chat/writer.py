@@ -21,7 +21,12 @@ class ChatWriter:
 
     def __init__(self, run_id: str, created: int, chat: Chat) -> None:
         self._wants_usage = chat.wants_usage
-        self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": chat.model}
+        self._head = {"id": f"chatcmpl-{run_id}", "created": created, "model": ""}
+        self.set_model(chat.model)
+
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._head["model"] = model_id
         head = _encode({"object": "chat.completion.chunk", **self._head})[1:-1]
         self._delta = b"data: {" + head + b',"choices":[{"index":0,"delta":'
         self._usage = b"data: {" + head + b',"choices":[],"usage":'

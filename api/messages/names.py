@@ -21,6 +21,5 @@ def id_in(name: str) -> str:
 
 
 async def model_named(catalog: Catalog, name: str) -> str:
-    """Return the id of the model that is meant; the name itself where there is none."""
-    models = await catalog.every()
-    return name if name in models or id_in(name) not in models else id_in(name)
+    """Return the id of the model, or the alias, that is meant; the name itself where there is none."""
+    return name if await catalog.has(name) or not await catalog.has(id_in(name)) else id_in(name)

@@ -32,6 +32,7 @@ class MessageWriter:
     def __init__(self, run_id: str, asked: Asked) -> None:
         self._run_id = run_id
         self._asked = asked
+        self._model = asked.model
         self._blocks: list[dict[str, Any]] = []
         self._is_open = False
         # The call that is being told, and what came meanwhile of others.
@@ -39,6 +40,10 @@ class MessageWriter:
         self._waiting: dict[int, list[ToolCallDelta]] = {}
         self._waiting_text: list[tuple[str, str]] = []
         self._stop_reason: str | None = None
+
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._model = model_id
 
     def opening(self, usage: Usage = NOTHING) -> bytes:
         """Write the first event; the prompt's tokens are told there as far as they are known."""
@@ -76,7 +81,7 @@ class MessageWriter:
             "id": f"msg_{self._run_id}",
             "type": "message",
             "role": "assistant",
-            "model": self._asked.model,
+            "model": self._model,
             "content": [_finished(block) for block in self._blocks],
             "stop_reason": None,
             "stop_sequence": None,

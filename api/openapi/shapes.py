@@ -365,8 +365,15 @@ class Rates(Answer):
     cached_input: str
 
 
+class AliasTarget(Answer):
+    """One of the models that an alias stands for; without a weight it is asked where the others cannot answer."""
+
+    model: str
+    weight: int | None
+
+
 class Model(Answer):
-    """A model that can be called now."""
+    """A model that can be called now, or an alias: then ``targets`` are the models that may answer."""
 
     id: str
     object: Literal["model"]
@@ -385,10 +392,11 @@ class Model(Answer):
     lifecycle: str
     replacement: str | None
     pricing: Rates
+    targets: list[AliasTarget] | None
 
 
 class ModelList(Answer):
-    """All models that can be called now."""
+    """All models that can be called now, and all aliases."""
 
     object: Literal["list"]
     data: list[Model]

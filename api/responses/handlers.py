@@ -129,7 +129,7 @@ class OneResponse(ResponsesHandler):
             exchange.begin(200, STREAM_TYPE, STREAM_HEAD)
             exchange.finish(writer.opening() + writer.failure(Problem.of(failure), None))
         else:
-            Sending(self, run, writer, writer, {}).begin()
+            Sending(self, run, writer, writer, head={}, model=stored.request.model).begin()
 
 
 class Cancellation(ResponsesHandler):
@@ -198,10 +198,13 @@ def response_of(runtime: Runtime, stored: Stored) -> dict[str, Any]:
     writer = ResponseWriter(stored.run_id, stored.created, stored.asked())
     writer.is_stopped = stored.is_cancelled
     if stored.kept:
+        writer.set_model(stored.kept.model_id or stored.request.model)
         return writer.response(stored.kept.chunks, stored.kept.usage, stored.kept.problem)
     if stored.failure or not stored.is_claimed:
         return writer.response([], NOTHING, None if stored.is_cancelled else stored.failure or _LOST)
     run = runtime.runs.claiming(stored.claim)
+    if run:
+        writer.set_model(run.receipt.model_id)
     return writer.so_far(run.buffer.chunks if run else [])
 
 

@@ -60,6 +60,10 @@ class ResponseWriter:
         self.is_stopped = False
         self._sizes = [0, 0]
 
+    def set_model(self, model_id: str) -> None:
+        """Name the model that answers."""
+        self._head["model"] = model_id
+
     def opening(self) -> bytes:
         """Write the first two events."""
         response = self._response("in_progress")

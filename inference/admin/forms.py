@@ -10,12 +10,15 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 
 from core.text import validate_name
+from inference.catalog.aliases import MAX_TARGETS, read_targets, written
 from inference.catalog.registration import checked_base_url, checked_upstream_model, microcredits_per_mtok
-from inference.models import FEATURES, LAST_START, MODALITIES, Endpoint, Model, Price
+from inference.models import FEATURES, LAST_START, MODALITIES, Alias, Endpoint, Model, Price
 
 # A new version starts when every process has heard of it, which takes a second: no run is charged by another version
 # than the list of prices says.
 PRICE_LEAD = timedelta(seconds=2)
+# For so long a retired model is answered for by its replacement, unless another day is given.
+REPLACED_FOR = timedelta(days=14)
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -43,6 +46,38 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run
                 kept = getattr(self.instance, name) or []
                 # What the Hub called something else is kept as it is.
                 field.choices = [(each, each) for each in dict.fromkeys([*usual, *kept])]
+
+    def clean(self) -> dict[str, Any]:
+        """Give callers of a model that is retired now two weeks to name its replacement."""
+        cleaned = super().clean() or self.cleaned_data
+        is_retired_now = "lifecycle" in self.changed_data and cleaned.get("lifecycle") == Model.Lifecycle.RETIRED
+        if is_retired_now and cleaned.get("replacement") and "replaced_until" not in self.changed_data:
+            cleaned["replaced_until"] = timezone.now().date() + REPLACED_FOR
+        return cleaned
+
+
+class AliasForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
+    """An alias, with a line for each of its targets."""
+
+    targets = forms.CharField(
+        max_length=(MAX_TARGETS + 1) * 220,
+        widget=forms.Textarea(attrs={"rows": 6, "cols": 60}),
+        help_text="One model a line. Those with a weight, such as owner/name=90, share the requests; "
+        "those without one are asked in their order where the others are down or full.",
+    )
+
+    class Meta:
+        model = Alias
+        fields = ["name", "targets"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.targets:
+            self.initial["targets"] = "\n".join(written(self.instance.targets))
+
+    def clean_targets(self) -> list[dict[str, Any]]:
+        """Read a target from each line."""
+        return read_targets(self.cleaned_data["targets"].split())
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time

@@ -11,11 +11,12 @@ from django.utils import timezone
 from accounts.admin.base import Panel, ReadOnlyInline, ReadOnlyPanel
 from credits.money import format_dollars, marked_dollars
 from inference.admin.endpoints import EndpointPanel
-from inference.admin.forms import ModelForm, PriceForm
+from inference.admin.forms import AliasForm, ModelForm, PriceForm
 from inference.admin.limits import ConcurrencyLimitPanel
-from inference.models import Endpoint, Model, Price, Run
+from inference.catalog.aliases import written
+from inference.models import Alias, Endpoint, Model, Price, Run
 
-__all__ = ["ConcurrencyLimitPanel", "EndpointPanel", "ModelPanel", "PricePanel", "RunPanel"]
+__all__ = ["AliasPanel", "ConcurrencyLimitPanel", "EndpointPanel", "ModelPanel", "PricePanel", "RunPanel"]
 
 # A micro-credit is a thousand nano-credits.
 _NANO_PER_MICRO = 1_000
@@ -79,7 +80,7 @@ class ModelPanel(Panel):
     ordering = ["id"]
     inlines = [PriceRows, EndpointRows]
     fieldsets = [
-        (None, {"fields": ["id", "name", "description", "lifecycle", "replacement"]}),
+        (None, {"fields": ["id", "name", "description", "lifecycle", "replacement", "replaced_until"]}),
         ("What it can do", {"fields": ["context_tokens", "modalities", "features"]}),
         (
             "What a prompt can be at most",
@@ -113,6 +114,26 @@ class ModelPanel(Panel):
         """Return how many endpoints are switched on, of how many."""
         endpoints = model.endpoints.all()
         return f"{sum(endpoint.is_enabled for endpoint in endpoints)} of {len(endpoints)}"
+
+
+@admin.register(Alias)
+class AliasPanel(Panel):
+    """Names that stand for several models."""
+
+    form = AliasForm
+    list_display = ["name", "stands_for"]
+    search_fields = ["name"]
+    ordering = ["name"]
+    fields = ["name", "targets"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Keep an alias's name once it has one: it is in programs."""
+        return [] if obj is None else ["name"]
+
+    @admin.display(description="stands for")
+    def stands_for(self, alias: Alias) -> str:
+        """Return its targets, as they are written."""
+        return ", ".join(written(alias.targets))
 
 
 @admin.register(Price)

@@ -39,6 +39,8 @@ class Need(NamedTuple):
     least: int
     grows: bool
     is_limited: bool
+    # The most that another model needs, which is asked where this one fails.
+    others_nano: int = 0
 
     @classmethod
     def of(
@@ -65,6 +67,15 @@ class Need(NamedTuple):
         quote = Quote(rates, prompt.bound(chat, model.overhead))
         return cls(run_id, caller, chat, model, limits, quote, completion_tokens, wanted, least, grows, is_limited)
 
+    @property
+    def wanted_nano(self) -> int:
+        """What is held if there is as much, in nano-credits."""
+        return max(self.quote.nano(self.wanted), self.others_nano)
+
+    def is_met_by(self, hold: ledger.Held) -> bool:
+        """Whether a hold is enough to begin with."""
+        return hold.amount_nano >= self.quote.nano(self.least)
+
     def counted(self, prompt_tokens: int) -> "Need":
         """Return the need of a prompt that was counted."""
         need = self._replace(quote=self.quote.exactly(prompt_tokens))
@@ -90,11 +101,10 @@ class Need(NamedTuple):
 
 def hold_all(need: Need) -> ledger.Take:
     """Return the operation that holds all that is wanted, or is refused."""
-    wanted_nano = need.quote.nano(need.wanted)
     return ledger.prepare_hold(
         need.caller.team_id,
-        wanted_nano,
-        wanted_nano,
+        need.wanted_nano,
+        need.wanted_nano,
         run=need.run_id,
         project=str(need.caller.project_id),
         key=need.caller.key_id,
@@ -113,7 +123,7 @@ async def hold_what_there_is(need: Need, engines: Sequence[Engine]) -> tuple[Nee
     hold = await ledger.take_up_to(
         need.caller.team_id,
         need.quote.nano(need.least),
-        need.quote.nano(need.wanted),
+        need.wanted_nano,
         run=need.run_id,
         project=str(need.caller.project_id),
         key=need.caller.key_id,

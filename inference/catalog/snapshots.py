@@ -3,9 +3,12 @@
 A change made anywhere is seen within one second (``core.changes``).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 from channels.db import database_sync_to_async
@@ -15,7 +18,7 @@ from inference.billing.pricing import Rates
 from inference.billing.prompt import Overhead
 from inference.chat import Chat, Reading
 from inference.errors import ModelNotFound, UnsupportedParameter
-from inference.models import Endpoint, Model, Price
+from inference.models import Alias, Endpoint, Model, Price
 
 TOPIC = "catalogue"
 _ADDRESS = attrgetter("kind", "base_url", "credential", "upstream_model")
@@ -70,32 +73,65 @@ class ModelSnapshot(msgspec.Struct, frozen=True):
         raise ModelNotFound.named(self.id)
 
 
+class AliasSnapshot(msgspec.Struct, frozen=True):
+    """A name that stands for models, each with its weight, until ``ends_at`` in Unix seconds."""
+
+    targets: tuple[tuple[str, int | None], ...]
+    ends_at: float = math.inf
+
+
+class Target(NamedTuple):
+    """A model that a name stands for; without a weight it is asked where those with one cannot answer."""
+
+    model: ModelSnapshot
+    weight: int | None = None
+
+
 class Catalog:
-    """The models that are not retired, as they were read last."""
+    """The models that are not retired, and the names that stand for some of them, as they were read last."""
 
     def __init__(self) -> None:
         # Under this stamp they are still true.
         self._stamp: int | None = None
         self._models: Mapping[str, ModelSnapshot] = {}
+        self._aliases: Mapping[str, AliasSnapshot] = {}
 
-    async def find(self, model_id: str) -> ModelSnapshot:
-        """Return a callable model. Raises ModelNotFound for an unknown or retired one."""
-        model = (await self.every()).get(model_id)
-        if model is None:
-            raise ModelNotFound.named(model_id)
-        return model
+    async def find(self, name: str) -> list[Target]:
+        """Return the models that a name stands for: one of its own, an alias's, or what replaces a retired one.
+
+        Raises ModelNotFound where none of them is in the catalogue.
+        """
+        models = await self.every()
+        if model := models.get(name):
+            return [Target(model)]
+        alias = self._alive(name)
+        found = [Target(models[target], weight) for target, weight in alias.targets if target in models]
+        if not found:
+            raise ModelNotFound.named(name)
+        return found
+
+    async def has(self, name: str) -> bool:
+        """Whether a name stands for anything."""
+        return name in await self.every() or bool(self._alive(name).targets)
 
     async def every(self) -> Mapping[str, ModelSnapshot]:
-        """Return all, by id. Asks the database only after a change."""
+        """Return all models, by id. Asks the database only after a change."""
         stamp = changes.stamp(TOPIC)
         if stamp is None or stamp != self._stamp:
-            self._models = await database_sync_to_async(_load)()
+            self._models, self._aliases = await database_sync_to_async(_load)()
             self._stamp = stamp
         return self._models
+
+    def _alive(self, name: str) -> AliasSnapshot:
+        alias = self._aliases.get(name, _NOTHING)
+        return alias if clock.timestamp() < alias.ends_at else _NOTHING
 
     def newest(self, model: ModelSnapshot) -> ModelSnapshot:
         """Return a model as it was read last, without asking anyone; one that was retired since then stays as it is."""
         return self._models.get(model.id, model)
+
+
+_NOTHING = AliasSnapshot(())
 
 
 def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:
@@ -110,10 +146,10 @@ def snapshot_of(endpoint: Endpoint) -> EndpointSnapshot:
     )
 
 
-def _load() -> dict[str, ModelSnapshot]:
+def _load() -> tuple[dict[str, ModelSnapshot], dict[str, AliasSnapshot]]:
     """Read the whole catalogue."""
     endpoints, prices = _endpoints(), _prices()
-    return {
+    models = {
         model.id: ModelSnapshot(
             model.id,
             model.context_tokens,
@@ -124,6 +160,25 @@ def _load() -> dict[str, ModelSnapshot]:
         )
         for model in Model.objects.exclude(lifecycle=Model.Lifecycle.RETIRED)
     }
+    return models, _aliases()
+
+
+def _aliases() -> dict[str, AliasSnapshot]:
+    """Read what names stand for. A retired model's own is one, for a time."""
+    retired = Model.objects.filter(lifecycle=Model.Lifecycle.RETIRED, replacement__isnull=False)
+    replaced = {
+        model.pk: AliasSnapshot(((str(model.replacement_id), None),), _end_of(model.replaced_until))
+        for model in retired
+        if model.replaced_until
+    }
+    return replaced | {
+        alias.pk: AliasSnapshot(tuple((target["model"], target["weight"]) for target in alias.targets))
+        for alias in Alias.objects.all()
+    }
+
+
+def _end_of(day: date) -> float:
+    return datetime.combine(day + timedelta(days=1), time(), UTC).timestamp()
 
 
 def _overhead(model: Model) -> Overhead:

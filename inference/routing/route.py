@@ -27,7 +27,7 @@ class Route:
         replicas: Replicas,
         *,
         on_slot: Callable[[Replica], None],
-        on_refusal: Callable[[EngineOverloaded], None],
+        on_refusal: Callable[[EngineError], None],
     ) -> None:
         self.model = model
         self._chat = chat
@@ -74,6 +74,10 @@ class Route:
         self._failures += not isinstance(error, EngineOverloaded)
         is_final = isinstance(error, EngineRefused) or self._failures >= MAX_ATTEMPTS
         return not (is_final or self._queue.has_failed(self._entry))
+
+    def go_on_from(self, other: "Route") -> None:
+        """Count the replicas of another model that the request may have broken; one more may be asked all the same."""
+        self._failures = min(other._failures, MAX_ATTEMPTS - 1)
 
     def _nearest(self) -> Engine:
         replicas = [self._replicas.of(endpoint) for endpoint in self.model.endpoints]

@@ -41,7 +41,7 @@ _WRITE: Final = f"UPDATE {IdempotencyKey._meta.db_table} SET answer = %s, expire
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """An answer as it is kept: what was delivered, and the problem that ended it, if one did.
 
-    ``created`` is in Unix seconds; the last two are as in the run's receipt.
+    ``created`` is in Unix seconds; the last three are as in the run's receipt.
     """
 
     created: int
@@ -52,6 +52,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: Failure | None = None
     clamped_to: int | None = None
     ran_out: bool = False
+    model_id: str = ""
 
 
 @dataclass(slots=True)
@@ -113,6 +114,7 @@ class Claim:
             (failure_of(error) or SERVER_ERROR) if error else None,
             receipt.clamped_to,
             receipt.ran_out,
+            receipt.model_id,
         )
         expires_at = timezone.now() + timedelta(seconds=self.keep_seconds or settings.IDEMPOTENCY_KEEP_SECONDS)
         return Write(_WRITE, (msgspec.json.encode(kept), expires_at, self.id, self.run))

@@ -4,6 +4,7 @@ from accounts.caller import Caller
 from inference.billing import prompt
 from inference.chat import Chat
 from inference.errors import EngineError, EngineRefused, InferenceDisabled
+from inference.routing.targets import models_for
 from inference.runtime import Runtime
 
 
@@ -16,7 +17,7 @@ async def count_prompt(runtime: Runtime, caller: Caller, chat: Chat) -> int:
         raise InferenceDisabled
     admitted = await runtime.admission.take(caller)
     try:
-        model = await runtime.catalog.find(chat.model)
+        model = (await models_for(runtime, chat.model))[0]
         model.rates()
         model.check(chat)
         for endpoint in model.endpoints:

@@ -8,11 +8,15 @@ from inference.routing.queue import QueuePosition
 
 
 class Receipt(Protocol):
-    """What a surface tells of a run. Before the run is settled, only ``created`` and ``clamped_to`` are known."""
+    """What a surface tells of a run. Before it is settled, only ``created``, ``clamped_to`` and the model are known."""
 
     @property
     def created(self) -> int:
         """When the run was asked for, in Unix seconds."""
+
+    @property
+    def model_id(self) -> str:
+        """The model that answers, once it does; empty where that is not known any more."""
 
     @property
     def usage(self) -> Usage:

@@ -9,7 +9,7 @@ callbacks: each is called by what the run waits for, does all that need not wait
         │
     QUEUED      a slot at a replica                               other runs; at most QUEUE_SECONDS
         │  ▲
-        │  └──  the replica failed, and another may be asked
+        │  └──  the replica failed, and another may be asked; or the model, and its name stands for another one too
     ASKING      the answer's first output                         the engine; at most FIRST_TOKEN_SECONDS
         │
     STREAMING   more of the answer                                the engine; at most BETWEEN_TOKENS_SECONDS
@@ -56,6 +56,7 @@ from inference.chunks import Chunk
 from inference.errors import (
     EngineError,
     EngineFailed,
+    EngineRefused,
     EngineTimeout,
     EngineUnavailable,
     InferenceDisabled,
@@ -68,9 +69,11 @@ from inference.routing.attempt import Attempt
 from inference.routing.queue import QueuePosition
 from inference.routing.replicas import Replica
 from inference.routing.route import Route
+from inference.routing.targets import models_for
 from inference.runs import access
 from inference.runs.buffer import BATCH_CHUNKS, Buffer, Subscription
 from inference.runs.cache_salt import cache_salt
+from inference.runs.candidates import Candidate, candidates_among
 from inference.runs.idempotency_keys import Claim
 from inference.runs.receipt import Receipt
 from inference.runs.run import Subscriber
@@ -172,6 +175,8 @@ class LiveRun:
         self._route: Route | None = None
         self._replica: Replica | None = None
         self._attempt: Attempt | None = None
+        # The models that are asked where the present one fails.
+        self._others: list[Candidate] = []
         # Once the run is funded.
         self._funds: Funds | None = None
         self._kept_back: list[Chunk] = []
@@ -190,8 +195,11 @@ class LiveRun:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether the engine has sent something, whether anything can be shown of it or not."""
-        return bool(self._kept_back or self.buffer.chunks)
+        """Whether the engine has sent something, whether anything can be shown of it or not.
+
+        While another model may answer instead, only what can be shown counts: who hears of it is told the model.
+        """
+        return bool(self.buffer.chunks or (self._kept_back and not self._others))
 
     @property
     def queue_position(self) -> QueuePosition | None:
@@ -271,27 +279,30 @@ class LiveRun:
         self._slot = await runtime.admission.take(caller)
         if not caller.team_enabled:
             raise InferenceDisabled
-        model = await runtime.catalog.find(chat.model)
-        self.meter.found(model.id)
-        rates = model.rates()
-        model.check(chat)
-        if not model.endpoints:
-            raise EngineUnavailable
-        self._model, self._rates = model, rates
-        queue = runtime.queues.of(model)
-        self._route = route = Route(
-            model,
+        models = await models_for(runtime, chat.model)
+        self.meter.found(models[0].id)
+        first, *self._others = candidates_among(
+            models,
+            runtime,
+            caller,
             chat,
-            caller.project_id,
-            queue,
-            runtime.replicas,
+            run_id=self.id,
+            fits=self._fits_balance,
             on_slot=self._slot_came,
-            on_refusal=self._fail,
+            on_refusal=self._fall_back,
         )
-        route.nearest.check(chat)
-        await route.nearest.meet(chat)
-        self._counter = TokenCounter(chat, route.nearest, model.context_tokens)
-        return Need.of(self.id, caller, chat, model=model, rates=rates, limits=self._limits, fits=self._fits_balance)
+        self._turn_to(first)
+        await first.route.nearest.meet(chat)
+        others = [need.quote.nano(need.wanted) for need, _ in self._others]
+        return first.need._replace(others_nano=max(others, default=0))
+
+    def _turn_to(self, candidate: Candidate) -> None:
+        """Have a model answer, unless it fails before its first output."""
+        need, self._route = candidate
+        self._model, self._rates = need.model, need.quote.rates
+        self._counter = TokenCounter(self.chat, self._route.nearest, need.model.context_tokens)
+        self.receipt.model_id = need.model.id
+        self.meter.found(need.model.id)
 
     # --- FUNDING --------------------------------------------------------------------------------------------------
 
@@ -343,7 +354,7 @@ class LiveRun:
             # The wait for credits, or for one that failed in the end, was long enough for the endpoints to change.
             replica = self._route.enter(self._runtime.catalog.newest(self._model))
         except EngineError as error:
-            self._fail(error)
+            self._fall_back(error)
             return
         if replica:
             self._slot_came(replica)
@@ -373,7 +384,7 @@ class LiveRun:
             self._fail(error)
 
     def attempt_failed(self, error: EngineError) -> None:
-        """Ask another replica, as long as nobody has heard this one; called by the attempt."""
+        """Ask another replica, or another model, as long as nobody has heard this one; called by the attempt."""
         if self.state is State.PAYING:
             self._after_paying = lambda: self.attempt_failed(error)
             return
@@ -384,10 +395,30 @@ class LiveRun:
         metrics.upstream_failed(replica.endpoint.id, error)
         self._leave_replica()
         # After the first output nobody else is asked: the caller has it.
-        if not has_begun and self._route.may_ask_another(replica, error):
+        if has_begun:
+            self._fail(error)
+        elif self._route.may_ask_another(replica, error):
             self._ask()
         else:
-            self._fail(error)
+            self._fall_back(error)
+
+    def _fall_back(self, error: EngineError) -> None:
+        """Ask the next model that the name stands for and the hold is enough for; where none is left, end the run."""
+        if self.state >= State.DRAINING:
+            return
+        assert self._funds
+        assert self._route
+        while self._others and not isinstance(error, EngineRefused):
+            candidate = self._others.pop(0)
+            if candidate.need.is_met_by(self._funds.hold):
+                self.meter.left()
+                candidate.route.go_on_from(self._route)
+                self._turn_to(candidate)
+                self._funds = candidate.need.funds(self._funds.hold, self._counter)
+                self.receipt.clamped_to = self._funds.clamped_to
+                self._ask()
+                return
+        self._fail(error)
 
     def _leave_replica(self) -> None:
         """Close the connection to it, and give its slot to the next who waits."""

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inference.admin.forms import PRICE_LEAD
-from inference.models import Endpoint, Model, Price
-from tests.console.scenes import MODEL, model
+from inference.admin.forms import PRICE_LEAD, REPLACED_FOR
+from inference.models import Alias, Endpoint, Model, Price
+from tests.console.scenes import MODEL, model, read
 
 
 @pytest.mark.django_db
@@ -160,3 +160,43 @@ def test_names_are_seen_as_they_are(panel: Client, name: str) -> None:
     page = panel.post(change, {"name": name, "context_tokens": "4096", "lifecycle": "available"}).content.decode()
     assert re.search(r"Use one line of printable characters|at most 120 characters", page)
     assert Model.objects.get().name != name
+
+
+@pytest.mark.django_db
+def test_an_alias_is_written_with_a_line_for_each_model(panel: Client) -> None:
+    model()
+    add = reverse("admin:inference_alias_add")
+    for name, targets in (("fast", "no/such"), ("fast", f"{MODEL}=0"), ("fast", ""), (MODEL, MODEL), ("a b", MODEL)):
+        assert ((name, targets), panel.post(add, {"name": name, "targets": targets}).status_code) == (
+            (name, targets),
+            200,
+        )
+    assert panel.post(add, {"name": "fast", "targets": f"{MODEL}=9\r\n"}).status_code == 302
+    change = reverse("admin:inference_alias_change", args=["fast"])
+    assert f"{MODEL}=9" in panel.get(change).content.decode()
+    assert f"{MODEL}=9" in read(panel.get(reverse("admin:inference_alias_changelist")))
+    assert "an alias" in panel.post(change, {"name": "other", "targets": "fast"}).content.decode()
+    assert panel.post(change, {"name": "other", "targets": MODEL}).status_code == 302
+    assert [(alias.name, alias.targets) for alias in Alias.objects.all()] == [
+        ("fast", [{"model": MODEL, "weight": None}])
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("day", ["", "2031-02-03"])
+def test_a_model_that_is_retired_is_replaced_for_two_weeks_or_up_to_a_given_day(panel: Client, day: str) -> None:
+    old, new = model(), model("fable/owl")
+    values = {
+        **{"name": "Fox", "context_tokens": "4096", "modalities": ["text"], "replaced_until": day},
+        **dict.fromkeys(("template_tokens", "template_system_tokens", "template_tools_tokens", "image_tokens"), "8"),
+        **{"lifecycle": "retired", "replacement": new.pk},
+    }
+    empty = {f"{rows}-{form}_FORMS": "0" for rows in ("prices", "endpoints") for form in ("TOTAL", "INITIAL")}
+    two_weeks = timezone.now().date() + REPLACED_FOR
+    assert panel.post(reverse("admin:inference_model_change", args=[old.pk]), values | empty).status_code == 302
+    old.refresh_from_db()
+    assert old.replaced_until is not None
+    if day:
+        assert old.replaced_until.isoformat() == day
+    else:
+        assert old.replaced_until - two_weeks in (timedelta(), timedelta(days=1))

@@ -48,7 +48,7 @@ async def refused(run: LiveRun) -> InsufficientCredits:
 
 async def bound_nano(completion_tokens: int, **fields: Any) -> int:
     """Return what is held for a prompt that nobody counted and an answer of so many tokens."""
-    model = await runtime().catalog.find(MODEL)
+    model = (await runtime().catalog.every())[MODEL]
     return prompt.bound(chat(**fields), model.overhead) * INPUT_NANO + completion_tokens * OUTPUT_NANO
 
 

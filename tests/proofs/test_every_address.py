@@ -137,6 +137,7 @@ SILENT: Final = {
     "/admin/credits/plan/",
     "/admin/credits/plan/give/",
     "/admin/credits/post/",
+    "/admin/inference/alias/",
     "/admin/inference/concurrencylimit/",
     "/admin/inference/endpoint/",
     "/admin/inference/endpoint/hosted/",

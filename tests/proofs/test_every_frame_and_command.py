@@ -94,6 +94,7 @@ async def _outcome(kind: Any, chat: Tab, run: str, answer: str) -> tuple[str, st
 
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "add_model": ("org/other", "--endpoint={engine}", "--kind=tgi", "--price-in=0.2", "--price-out=0.2"),
+    "set_alias": ("either", "org/other"),
     "bootstrap": (),
     "create_team": ("other", "--owner=owner@example.org"),
     "create_project": ("acme/other",),
