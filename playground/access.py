@@ -40,6 +40,15 @@ def project_of(user: User, path: str) -> Project:
     return project
 
 
+def role_in(user: User, project: Project) -> str:
+    """Return what a person is in a project that the person may look into; an operator is as good as an owner."""
+    if user.is_superuser:
+        return Membership.Role.OWNER
+    return (
+        user.memberships.filter(team=project.team_id).values_list("role", flat=True).first() or Membership.Role.VIEWER
+    )
+
+
 def listed_projects(user: User) -> list[dict[str, Any]]:
     """Return the projects for the switcher, with what the person is in each; an operator's own teams come first."""
     roles = dict(user.memberships.values_list("team_id", "role"))

@@ -3,6 +3,7 @@
 PlaygroundError
 ├── SignedOut              there is no valid session
 ├── NotFound               no such thing, or someone else's
+├── NotAllowed             the person's role does not reach so far
 ├── ConversationBusy       it is being answered already
 ├── ConversationChanged    it is not what the page shows any more
 ├── Restarting             this process takes no more questions
@@ -37,6 +38,12 @@ class NotFound(PlaygroundError):
     """The requested resource was not found"""
 
     code = "not_found"
+
+
+class NotAllowed(PlaygroundError):
+    """Your role in this team may look, but not change this"""
+
+    code = "forbidden"
 
 
 class ConversationBusy(PlaygroundError):

@@ -1,4 +1,4 @@
-"""What people keep in the playground: conversations, private to their author within a project."""
+"""What people keep in the playground: conversations, private to their author; presets, shared in their project."""
 
 import uuid
 from typing import ClassVar, TypeVar
@@ -9,6 +9,8 @@ from django.db.models import Q
 from accounts.models import Project, User
 from playground.limits import (
     MAX_MODEL_CHARACTERS,
+    MAX_PRESET_DESCRIPTION_CHARACTERS,
+    MAX_PRESET_NAME_CHARACTERS,
     MAX_TAB_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     MAX_TOOL_CALL_ID_CHARACTERS,
@@ -163,3 +165,37 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+
+class Preset(models.Model):
+    """Settings under a name, for everybody in a project. What was saved under it before stays as an older version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="presets")
+    name = models.CharField(max_length=MAX_PRESET_NAME_CHARACTERS)
+    description = models.CharField(max_length=MAX_PRESET_DESCRIPTION_CHARACTERS, blank=True)
+    # Whoever saved it first; the team keeps it when the account goes.
+    author = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_preset_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PresetVersion(models.Model):
+    """What was saved under a preset's name at one time; never changed."""
+
+    preset = models.ForeignKey(Preset, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    model = models.CharField(max_length=MAX_MODEL_CHARACTERS)
+    system_prompt = models.TextField(blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["preset", "number"], name="one_preset_version_per_number")]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of {self.preset_id}"

@@ -4,6 +4,7 @@ from django.urls import path
 
 from playground.conversations import views as conversations
 from playground.pages import views as pages
+from playground.presets import views as presets
 
 urlpatterns = [
     path("", pages.show_catalogue, name="catalogue"),
@@ -15,6 +16,9 @@ urlpatterns = [
     path("playground/images/<uuid:pk>", conversations.OneImage.as_view()),
     path("playground/parameters", conversations.CheckedParameters.as_view()),
     path("playground/code", conversations.UnsavedCode.as_view()),
+    path("playground/presets", presets.Presets.as_view()),
+    path("playground/presets/<uuid:pk>", presets.OnePreset.as_view()),
+    path("playground/presets/<uuid:pk>/versions/<int:number>", presets.OnePresetVersion.as_view()),
     path("playground/conversations", conversations.Conversations.as_view()),
     path("playground/conversations/import", conversations.ImportedConversation.as_view()),
     path("playground/conversations/<uuid:pk>", conversations.OneConversation.as_view()),

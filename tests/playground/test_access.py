@@ -6,12 +6,15 @@ from django.test import Client
 
 from accounts.models import Team, User
 from playground.access import listed_projects
+from playground.models import Preset
 from tests.playground.cast import MODEL, PROJECT, Cast, browser, conversation_of
 
 BASE = "/playground/conversations"
 PEOPLE = ("member", "owner", "viewer", "stranger", "anonymous")
 
 FILE = {"format": "parley-conversation", "version": 1, "model": MODEL, "turns": []}
+
+PRESET = {"name": "Fox", "model": MODEL}
 
 # What is asked for, and the status for the author himself, his team's owner, a viewer of the team, a stranger and an
 # anonymous visitor.
@@ -24,6 +27,11 @@ TABLE = [
     ("GET", "{own}/export?as=markdown", None, (200, 404, 404, 404, 401)),
     ("POST", f"{BASE}/import?project={PROJECT}", FILE, (201, 201, 201, 404, 401)),
     ("POST", f"{BASE}/import?project=elsewhere/inference", FILE, (404, 404, 404, 201, 401)),
+    ("GET", f"/playground/presets?project={PROJECT}", None, (200, 200, 200, 404, 401)),
+    ("POST", "/playground/presets", {**PRESET, "project": PROJECT}, (201, 201, 403, 404, 401)),
+    ("POST", "/playground/presets", {**PRESET, "project": "elsewhere/inference"}, (404, 404, 404, 201, 401)),
+    ("GET", "/playground/presets/{preset}/versions/1", None, (200, 200, 200, 404, 401)),
+    ("DELETE", "/playground/presets/{preset}", None, (204, 204, 403, 404, 401)),
     ("DELETE", "{own}/messages/{message}", None, (204, 404, 404, 404, 401)),
     ("DELETE", "{own}", None, (204, 404, 404, 404, 401)),
     ("GET", f"{BASE}?project={PROJECT}", None, (200, 200, 200, 404, 401)),
@@ -53,7 +61,10 @@ def test_everyone_gets_what_is_theirs_and_no_more(cast: Cast, row: tuple[Any, ..
     method, url, body, statuses = row
     conversation = conversation_of(cast.member)
     message = conversation.messages.create(role="user", position=0, content="private words")
-    address = url.format(own=f"{BASE}/{conversation.pk}", id=conversation.pk, message=message.pk)
+    preset = Preset.objects.create(project=conversation.project, name="Owl", author=cast.member)
+    preset.versions.create(number=1, model=MODEL)
+    places = {"own": f"{BASE}/{conversation.pk}", "id": conversation.pk, "message": message.pk, "preset": preset.pk}
+    address = url.format(**places)
     user: User | None = getattr(cast, person, None)
     response = ask(browser(user), method, address, body)
     assert response.status_code == statuses[PEOPLE.index(person)]

@@ -21,7 +21,7 @@ from credits.budgets import limits
 from credits.budgets.rows import PROJECT
 from credits.models import Hold
 from inference.models import Run
-from playground.models import Conversation, Message
+from playground.models import Conversation, Message, Preset
 from tests.inference.scenes import DOLLAR, HELLO, MODEL
 from tests.patience import until
 from tests.playground.cast import browser
@@ -59,6 +59,9 @@ SILENT: Final = {
     "/playground/images/<uuid:pk>",
     "/playground/notices",
     "/playground/parameters",
+    "/playground/presets",
+    "/playground/presets/<uuid:pk>",
+    "/playground/presets/<uuid:pk>/versions/<int:number>",
     "/v1/",
     "/v1/messages/count_tokens",
     "/v1/openapi.json",
@@ -211,6 +214,11 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
     # Whatever an earlier request deleted would still have its place.
     Message.with_deleted.filter(conversation=conversation).delete()
     message = Message.objects.create(conversation=conversation, position=1, role="user", content="Hello")
+    # A preset under the conversation's own id: both are a ``pk``.
+    preset, _ = Preset.objects.get_or_create(
+        pk=conversation.pk, defaults={"project": project, "name": str(conversation.pk)}
+    )
+    preset.versions.get_or_create(number=1, model=MODEL)
     spare = ApiKey.objects.filter(name="spare", revoked_at=None).first()
     if spare is None:
         spare = keys.create(name="spare", issuer=operator, team=team, project=project)[0]
@@ -233,6 +241,7 @@ def _values(way: Way, operator: User, project: Project, member: User) -> dict[st
         "slug": "errors",
         "pk": str(conversation.pk),
         "message": str(message.pk),
+        "number": "1",
         "id": str(member.pk),
         "object_id": quote(str(next(iter(rows), 1))),
         "content_type_id": str(ContentType.objects.get_for_model(Team).pk),

@@ -3,7 +3,7 @@ import { t } from "../i18n";
 import { encode } from "./encoding";
 import type { FileKind } from "./files";
 import type { Picture } from "./pictures";
-import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message, NewMessage, Parameters } from "./types";
+import type { ApiError, Balance, Changes, Code, Conversation, Deletion, HistoryPage, Id, Message, NewMessage, Parameters, Preset, PresetSettings } from "./types";
 
 export class HttpError extends Error {
   constructor(
@@ -19,6 +19,7 @@ interface Beside {
 }
 
 const conversations = "/playground/conversations";
+const presets = "/playground/presets";
 const csrfToken = () => document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
 
 interface Options {
@@ -118,6 +119,10 @@ export const server = {
   exportAddress: (id: Id, kind: FileKind) => `${conversations}/${id}/export?as=${kind}`,
   /** Makes a new conversation of a file that was exported. */
   import: (project: string, body: File) => call<Conversation>("POST", `${conversations}/import?${new URLSearchParams({ project })}`, { body }),
+  presets: async (project: string) => (await call<{ presets: Preset[] }>("GET", `${presets}?${new URLSearchParams({ project })}`)).presets,
+  savePreset: (body: PresetSettings & { project: string; name: string; description: string }) => call<unknown>("POST", presets, { body }),
+  presetVersion: (id: string, number: number) => call<PresetSettings>("GET", `${presets}/${id}/versions/${number}`),
+  removePreset: (id: string) => call<unknown>("DELETE", `${presets}/${id}`),
   balance: (project: string) => call<Balance>("GET", `/playground/balance?project=${encodeURIComponent(project)}`),
 };
 

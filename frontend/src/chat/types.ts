@@ -148,6 +148,18 @@ export interface HistoryPage {
 /** The fields of a conversation that this side may change. */
 export type Changes = Partial<Pick<Conversation, "model" | "system_prompt" | "parameters" | "draft" | "title">>;
 
+/** What a preset holds. */
+export type PresetSettings = Pick<Conversation, "model" | "system_prompt" | "parameters">;
+
+/** Settings under a name, shared in a project; `version` is the latest one's number. */
+export interface Preset {
+  id: string;
+  name: string;
+  description: string;
+  version: number;
+  may_remove: boolean;
+}
+
 /** What was deleted, so that it can be brought back. */
 export interface Deletion {
   conversation: Id;
