@@ -184,3 +184,11 @@ async def _recount(taken: Sequence[Chunk], chat: Chat, engine: Engine | None, kn
 def estimate(size_bytes: int) -> int:
     """Guess the tokens of a text from its length."""
     return max(1, size_bytes // prompt.BYTES_PER_TOKEN)
+
+
+def is_over(pieces: int, size_bytes: int, most_tokens: int) -> bool:
+    """Whether output is more than so many tokens. Servers cut text as they like: neither pieces alone, nor bytes.
+
+    Many short pieces are few tokens, as long as a token has as many of them as it usually has bytes.
+    """
+    return pieces >= most_tokens and max(pieces, size_bytes) >= most_tokens * prompt.BYTES_PER_TOKEN

@@ -47,7 +47,7 @@ from credits import ledger
 from credits.errors import InsufficientCredits, LedgerError, LedgerUnavailable
 from inference import metrics
 from inference.billing import funding, settlement
-from inference.billing.counting import Counted, TokenCounter
+from inference.billing.counting import Counted, TokenCounter, is_over, text_of
 from inference.billing.funding import Need
 from inference.billing.funds import Funds
 from inference.billing.settlement import Settlement
@@ -184,6 +184,8 @@ class LiveRun:
         # What came behind chunks that are still to be paid.
         self._after_paying: Callable[[], None] | None = None
         # Tokens that the replica's throughput has not been told of.
+        # Of all that was generated, in UTF-8.
+        self._text_bytes = 0
         self._new_tokens = 0
 
     # --- What others may ask --------------------------------------------------------------------------------------
@@ -478,10 +480,11 @@ class LiveRun:
         generated, taken = receipt.generated_tokens, chunks
         for place, chunk in enumerate(chunks):
             if chunk.content or chunk.has_output:
-                if generated == completion_tokens:
+                if generated >= completion_tokens and is_over(generated, self._text_bytes, completion_tokens):
                     taken = chunks[:place]
                     break
                 generated += 1
+                self._text_bytes += len(text_of(chunk).encode())
             if chunk.finish_reason:
                 receipt.ending = chunk.finish_reason
         self._new_tokens += generated - receipt.generated_tokens

@@ -261,6 +261,19 @@ async def test_an_engine_that_overruns_its_limit_is_not_the_callers_loss(caller:
         await finish(run)
 
 
+async def test_pieces_are_not_tokens(caller: Caller, openai: FakeOpenAI) -> None:
+    letters = "The quick brown fox jumps over it."
+    packed(openai, "", 9)
+    pieces = [{"choices": [{"index": 0, "delta": {"content": each}, "finish_reason": None}]} for each in letters]
+    openai.script.replayed = [*pieces, *(openai.script.replayed or [])[1:]]
+    text, receipt = await finish(start(caller, max_tokens=20))
+    assert (text, receipt.ending) == (letters, "stop")
+    assert receipt.usage.completion_tokens <= 9
+    # Many enough are too many, however short.
+    with pytest.raises(EngineFailed):
+        await finish(start(caller, max_tokens=8))
+
+
 async def test_tokens_without_text_are_paid_for_too(pauper: Caller, tgi: FakeTgi) -> None:
     tgi.script.answer = ["The", *[""] * 500]
     await grant(pauper, cost_nano(PAID))
