@@ -122,8 +122,9 @@ class OneResponse(ResponsesHandler):
     async def _take_up(self, caller: Caller, stored: Stored, after: int) -> None:
         """Send the events behind one of them, and those that are still to come."""
         exchange = self.exchange
-        writer = ResponseWriter(stored.run_id, stored.created, stored.asked(), after=after)
         run = await _followed(exchange.runtime, caller, stored)
+        created = run.receipt.created if run else stored.created
+        writer = ResponseWriter(stored.run_id, created, stored.asked(), after=after)
         if run is None:
             failure = stored.failure or _LOST
             exchange.begin(200, STREAM_TYPE, STREAM_HEAD)
@@ -195,14 +196,14 @@ async def _understood(caller: Caller, body: bytes) -> tuple[Asked, list[str]]:
 
 def response_of(runtime: Runtime, stored: Stored) -> dict[str, Any]:
     """Return a stored response as it is now."""
-    writer = ResponseWriter(stored.run_id, stored.created, stored.asked())
+    run = runtime.runs.claiming(stored.claim)
+    writer = ResponseWriter(stored.run_id, run.receipt.created if run else stored.created, stored.asked())
     writer.is_stopped = stored.is_cancelled
     if stored.kept:
         writer.set_model(stored.kept.model_id or stored.request.model)
         return writer.response(stored.kept.chunks, stored.kept.usage, stored.kept.problem)
     if stored.failure or not stored.is_claimed:
         return writer.response([], NOTHING, None if stored.is_cancelled else stored.failure or _LOST)
-    run = runtime.runs.claiming(stored.claim)
     if run:
         writer.set_model(run.receipt.model_id)
     return writer.so_far(run.buffer.chunks if run else [])

@@ -164,14 +164,16 @@ def _loaded(caller: Caller, runs: list[str]) -> list[Stored]:
 
 
 def _stored(row: StoredResponse, claim: IdempotencyKey | None) -> Stored:
+    kept = kept_in(claim) if claim and claim.answer is not None else None
     return Stored(
         run_id=row.run,
-        created=int(row.created_at.timestamp()),
+        # The run begins a moment after it is kept.
+        created=kept.created if kept else int(row.created_at.timestamp()),
         claim=row.claim,
         request=_decode_request(row.request),
         ancestors=row.ancestors,
         is_cancelled=row.is_cancelled,
-        kept=kept_in(claim) if claim and claim.answer is not None else None,
+        kept=kept,
         failure=_decode_failure(row.failure) if row.failure else None,
         is_claimed=claim is not None,
     )
