@@ -107,7 +107,10 @@ class BlockTurns(Turns):
         if kind == "document":
             return [{"type": "text", "text": _document(block, path)}]
         if kind == "search_result":
-            texts = [_text_in(inner, path) for inner in block.get("content") or ()]
+            content = block.get("content")
+            if not isinstance(content, list):
+                raise InvalidRequest(f"{path}.content is a list of blocks.", param=f"{path}.content")
+            texts = [_text_in(inner, path) for inner in content]
             head = [str(block.get(name)) for name in ("title", "source") if block.get(name)]
             return [{"type": "text", "text": "\n".join([*head, *texts])}]
         if kind in _LEFT_OUT:

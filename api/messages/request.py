@@ -9,7 +9,7 @@ from msgspec import Struct
 from api.messages.blocks import BlockTurns
 from inference.chat import Chat
 from inference.errors import InvalidRequest, UnsupportedParameter
-from web.chat import chat_of, is_long, read_as
+from web.chat import chat_of, check_parameters, is_long, read_as
 from web.chat.origins import Origins
 from web.chat.tools import short_name
 
@@ -74,6 +74,7 @@ _decoder = msgspec.json.Decoder(MessagesRequest)
 def parse(body: bytes, *, is_count: bool = False) -> Asked:
     """Read a request body. A request that only counts tokens needs no ``max_tokens``. Raises InvalidRequest."""
     request = read_as(_decoder, body)
+    check_parameters(msgspec.structs.asdict(request))
     for name in ("model", "messages") if is_count else ("model", "messages", "max_tokens"):
         if getattr(request, name) is None:
             raise InvalidRequest(f"{name}: Field required", param=name)

@@ -30,6 +30,8 @@ class ItemTurns(Turns):
     def take(self, item: dict[str, Any], path: str) -> None:
         """Add an item. Raises InvalidRequest for one that is none."""
         kind = item.get("type") or ("message" if "role" in item else None)
+        if not isinstance(kind, str):
+            raise InvalidRequest(f"{path}.type is that of an item.", param=f"{path}.type")
         if kind == "message":
             self._take_message(item, path)
         elif kind in _CALLS:
@@ -43,7 +45,7 @@ class ItemTurns(Turns):
         elif kind == "reasoning":
             if thought := _thought(item):
                 self.think(thought, path)
-        elif isinstance(kind, str) and kind.startswith(_HOSTED_ITEMS):
+        elif kind.startswith(_HOSTED_ITEMS):
             self._ignored.append(path)
         else:
             raise InvalidRequest(f"{path}.type: {kind!r} is no type of an item.", param=f"{path}.type")
@@ -94,6 +96,8 @@ def _content(content: Any, path: str) -> str | list[dict[str, Any]]:
 
 def _part(part: Any, path: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str):
+        raise InvalidRequest(f"{path}.type is that of a part.", param=f"{path}.type")
     if kind in _TEXTS:
         return {"type": "text", "text": _text(part, _TEXTS[kind], path)}
     if kind == "input_image":

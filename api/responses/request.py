@@ -9,7 +9,7 @@ from api.responses.items import ItemTurns
 from api.responses.tools import Flattened, chosen, flatten
 from inference.chat import Chat
 from inference.errors import InvalidRequest, UnsupportedParameter
-from web.chat import chat_of, is_long, read_as
+from web.chat import chat_of, check_parameters, is_long, read_as
 from web.chat.origins import Origins
 
 Items = list[dict[str, Any]]
@@ -92,6 +92,7 @@ _decoder = msgspec.json.Decoder(ResponseRequest)
 def parse(body: bytes) -> ResponseRequest:
     """Read a request body. Raises InvalidRequest."""
     request = read_as(_decoder, body)
+    check_parameters(msgspec.structs.asdict(request))
     for name in ("input", "instructions"):
         if is_long(getattr(request, name)):
             raise InvalidRequest("There are more items than are accepted.", param=name)

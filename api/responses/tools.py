@@ -90,11 +90,12 @@ def chosen(choice: str | dict[str, Any] | None, flattened: Flattened, fields: di
         name = flat_name(choice.get("name"), choice.get("namespace"))
         return {"type": "function", "function": {"name": name}}
     if kind == "allowed_tools":
+        listed = choice.get("tools")
         allowed = {
             flat_name(tool.get("name"), tool.get("namespace"))
-            for tool in choice.get("tools") or ()
+            for tool in (listed if isinstance(listed, list) else ())
             if isinstance(tool, dict) and isinstance(tool.get("name"), str)
         }
-        fields["tools"] = [tool for tool in flattened.functions if tool["function"]["name"] in allowed]
+        fields["tools"] = [tool for tool in flattened.functions if str(tool["function"]["name"]) in allowed]
         return choice.get("mode", "auto") if fields["tools"] else None
     raise UnsupportedParameter("Only functions and custom tools can be chosen.", param="tool_choice")

@@ -20,6 +20,8 @@ from web.chat.tolerance import tidy
 # How deep schemas and other free-form values may go. TGI's own reader stops at 128; and what is read here with the last
 # of the stack could not be written again from further down.
 MAX_NESTING = 64
+# The same for a whole parameter, with such values somewhere inside.
+MAX_PARAMETER_NESTING = 96
 # Templates go through them for every request.
 MAX_TEMPLATE_KWARGS_BYTES = 16_384
 
@@ -29,8 +31,8 @@ MAX_VALUES = 500_000
 Request = TypeVar("Request")
 
 _decoder = msgspec.json.Decoder(Chat)
-_field = re.compile(r" - at `\$\.?(.*?)`$")
-_named = re.compile(r"(?:unknown|required) field `(.*?)`")
+_field = re.compile(r" - at `\$\.?([^`]*)`\Z")
+_named = re.compile(r"(?:unknown|required) field `(.*?)`(?: - at `|\Z)", re.DOTALL)
 # Kinds of parts that OpenAI has and no engine here takes.
 _OTHER_PARTS = ("input_audio", "file", "input_file", "video_url", "audio_url")
 
@@ -83,6 +85,7 @@ def decode(body: bytes) -> dict[str, Any]:
         raise MalformedBody(f"The body is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidRequest("The body is a JSON object.")
+    check_parameters(fields)
     return fields
 
 
@@ -140,6 +143,12 @@ def check(chat: Chat) -> Chat:
     return chat
 
 
+def check_parameters(parameters: dict[str, Any]) -> None:
+    """Refuse parameters that go so deep that they could not be written again. Raises InvalidRequest."""
+    for name, value in parameters.items():
+        _check_nesting(value, name, MAX_PARAMETER_NESTING)
+
+
 def _check_message(message: Message, path: str) -> None:
     """Refuse turns that no chat template can render."""
     speaks = message.content is not UNSET and message.content is not None
@@ -186,9 +195,9 @@ def _check_schemas(chat: Chat) -> None:
         )
 
 
-def _check_nesting(value: Any, path: str) -> None:
+def _check_nesting(value: Any, path: str, most: int = MAX_NESTING) -> None:
     level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_NESTING + 1):
+    for _ in range(most + 1):
         if not level:
             return
         level = [
@@ -197,7 +206,7 @@ def _check_nesting(value: Any, path: str) -> None:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, (dict, list))
         ]
-    raise InvalidRequest(f"At most {MAX_NESTING} levels of nesting are accepted.", param=path)
+    raise InvalidRequest(f"At most {most} levels of nesting are accepted.", param=path)
 
 
 def invalid(reason: str, original: Callable[[str], str] = str) -> InvalidRequest:

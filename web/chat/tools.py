@@ -86,17 +86,17 @@ def modernize(fields: dict[str, Any], original: Origins) -> bool:
 
 def modernize_turns(messages: list[Any]) -> None:
     """Turn calls and results in the old words into tool calls, each result answering the last call of its name."""
-    called: dict[Any, str] = {}
+    called: dict[str, str] = {}
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             continue
         call = message.get("function_call")
         if isinstance(call, dict) and not message.get("tool_calls"):
             del message["function_call"]
-            called[call.get("name")] = f"call_{number}"
+            called[str(call.get("name"))] = f"call_{number}"
             message["tool_calls"] = [{"id": f"call_{number}", "type": "function", "function": call}]
         elif message.get("role") == "function":
-            name = message.get("name")
+            name = str(message.get("name"))
             message["role"] = "tool"
             message.setdefault("tool_call_id", called.get(name, f"call_{number}"))
 
@@ -138,8 +138,8 @@ def tidy_choice(fields: dict[str, Any]) -> None:
     elif kind in ("none", "auto", "required"):
         fields["tool_choice"] = kind
     elif kind == "allowed_tools":
-        allowed = {_name(tool) for tool in inner.get("tools") or () if isinstance(tool, dict)}
-        tools = fields.get("tools")
+        listed, tools = inner.get("tools"), fields.get("tools")
+        allowed = {_name(tool) for tool in listed if isinstance(tool, dict)} if isinstance(listed, list) else set()
         if isinstance(tools, list):
             fields["tools"] = [tool for tool in tools if isinstance(tool, dict) and _name(tool) in allowed]
         fields["tool_choice"] = inner.get("mode", "auto")
