@@ -170,17 +170,23 @@ def is_recursive(schema: Any) -> bool:
         raise InvalidRequest(f"The schema {refused}.") from None
 
 
-def mapped(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """Return a schema with each of its parts changed, the innermost first; what is no schema in it stays as it is."""
+def mapped(
+    schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]], *, definitions: tuple[str, ...] = _DEFINITIONS
+) -> Any:
+    """Return a schema with each of its parts changed, the innermost first; what is no schema in it stays as it is.
+
+    ``definitions`` are the keywords under which definitions are changed too.
+    """
     if not isinstance(schema, dict):
         return schema
     written: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in (*_NAMED, *_DEFINITIONS) and isinstance(value, dict):
-            written[keyword] = {name: mapped(each, change) for name, each in value.items()}
+        if keyword in (*_NAMED, *definitions) and isinstance(value, dict):
+            written[keyword] = {name: mapped(each, change, definitions=definitions) for name, each in value.items()}
         elif keyword in (*_SINGLE, *_OF_A_LIST, *_SAME):
             is_list = isinstance(value, list)
-            written[keyword] = [mapped(each, change) for each in value] if is_list else mapped(value, change)
+            parts = [mapped(each, change, definitions=definitions) for each in (value if is_list else [value])]
+            written[keyword] = parts if is_list else parts[0]
         else:
             written[keyword] = value
     return change(written)
@@ -193,10 +199,11 @@ def with_definitions_inlined(schema: dict[str, Any]) -> dict[str, Any]:
         kept = {keyword: each for keyword, each in part.items() if keyword not in ("$ref", *_DEFINITIONS)}
         if not isinstance(part.get("$ref"), str):
             return kept
-        found = mapped(_found(schema, part["$ref"]), inlined)
+        found = mapped(_found(schema, part["$ref"]), inlined, definitions=())
         return found | kept if isinstance(found, dict) else kept
 
-    written: dict[str, Any] = mapped(schema, inlined)
+    # A definition that nothing refers to may be recursive all the same.
+    written: dict[str, Any] = mapped(schema, inlined, definitions=())
     return written
 
 

@@ -208,3 +208,10 @@ def test_definitions_can_stand_where_they_are_referred_to() -> None:
     # Names of the caller's own are no keywords.
     named = of(**{"$ref": string(), "definitions": string(), "pattern": string()}) | {"default": {"$ref": "#/x"}}
     assert with_definitions_inlined(named) == named
+
+
+def test_a_recursive_definition_that_nothing_refers_to_is_left_out() -> None:
+    unused = {"$defs": {"tree": of(next={"$ref": "#/$defs/tree"})}}
+    schema = of(a=string() | unused) | unused
+    assert not is_recursive(schema)
+    assert with_definitions_inlined(schema) == of(a=string())
