@@ -36,7 +36,7 @@ def must_be_right(callers: Callers, seen: Seen) -> str:
     must({run: -amount for run, amount in charges.items()} == costs, "the charges are not those of the runs")
     missing = seen.answered - charges.keys()
     must(not missing, f"{len(missing)} answers that came to their end were not charged")
-    # What broke off after its first token was charged for what was delivered, and its key is free for another run.
+    # What broke off after its first token was charged for what was delivered, and its key stands for that.
     whole = Run.objects.filter(project=callers.once.project, ending__in=[Run.Ending.STOP, Run.Ending.LENGTH])
     charged_once = set(whole.values_list("id", flat=True))
     must(not seen.pending, f"{len(seen.pending)} repeated requests got no answer")

@@ -60,6 +60,8 @@ class Seen:
     # What an Idempotency-Key stands for, and the keys that someone still waits for.
     once: dict[str, str] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
+    # The run that broke off last, by its key.
+    broken: dict[str, str] = field(default_factory=dict)
     # What no outage excuses, and what only an outage would have.
     wrong: list[str] = field(default_factory=list)
 
@@ -189,15 +191,23 @@ class Crowd:
             chunks = await until_done(answer) if body["stream"] else [json.loads(await answer.aread())]
         if chunks is None:
             return "cut off"
+        run = str(chunks[0].get("id", "")).removeprefix("chatcmpl-")
         if any("error" in chunk for chunk in chunks):
-            return "error in the stream"
-        run = str(chunks[0]["id"]).removeprefix("chatcmpl-")
+            return self._broken_off(key, run)
         self.seen.answered.add(run)
         if key:
             if self.seen.once.setdefault(key, run) != run:
                 self.seen.wrong.append(f"the key {key} was answered by two runs")
             self.seen.pending.discard(key)
         return "expected: done"
+
+    def _broken_off(self, key: str, run: str) -> str:
+        """Note a stream that ended with an error: where that had begun, it is what its key stands for from then on."""
+        if key and run and self.seen.broken.get(key) == run:
+            self.seen.pending.discard(key)
+            return "expected: broken off as before"
+        self.seen.broken[key] = run
+        return "error in the stream"
 
     def _url(self) -> str:
         """Take the next process, as a balancer does."""
